@@ -1,0 +1,33 @@
+"""Make a model folder with random weights: the baseline that every pretrained encoder must beat.
+
+With a configuration whose encoder learns nothing (conf/model/floor.yaml) it makes the log-mel statistics floor.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from audiotext.config import from_tree, load_tree, merge
+from audiotext.hub import count_parameters, save_model
+from audiotext.model import ModelConfig
+
+HELP = "make a model folder with random weights"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", required=True, type=Path, help="model configuration, such as conf/model/tiny.yaml")
+    parser.add_argument("--out", required=True, type=Path, help="model folder to write")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random weights (default 0)")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="change fields of the configuration")
+
+
+def run(args: argparse.Namespace) -> int:
+    config = from_tree(ModelConfig, merge(load_tree(args.model), overrides=args.set), str(args.model))
+    torch.manual_seed(args.seed)
+    model = config.pruned(()).build()
+    digest = save_model(model, args.out)
+    print(f"{args.out}: random weights, seed {args.seed}, {count_parameters(model)} parameters, hash {digest}")
+    return 0
