@@ -1,0 +1,45 @@
+"""BLEU of captions: clipped n-gram precision with a brevity penalty.
+
+Papineni et al., ACL 2002, in the corpus form the COCO caption tools use: counts are summed over all clips, and each
+caption is held against the reference length closest to its own, the shorter one of a tie.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+Words = Sequence[str]
+
+
+def ngrams(words: Words, n: int) -> Counter[tuple[str, ...]]:
+    """How often each run of ``n`` words occurs."""
+    return Counter(tuple(words[i : i + n]) for i in range(len(words) - n + 1))
+
+
+def bleu(hypotheses: Sequence[Words], references: Sequence[Sequence[Words]], order: int = 4) -> list[float]:
+    """Corpus BLEU-1 .. BLEU-``order`` in 0..1. ``references`` holds every reference of each clip.
+
+    The geometric mean is not smoothed: one order without a single match makes it and all higher orders zero.
+    """
+    matched, proposed = [0] * order, [0] * order
+    length = reference_length = 0
+    for words, choices in zip(hypotheses, references, strict=True):
+        length += len(words)
+        reference_length += min((abs(len(r) - len(words)), len(r)) for r in choices)[1]
+        for k in range(order):
+            most: Counter[tuple[str, ...]] = Counter()
+            for reference in choices:
+                most |= ngrams(reference, k + 1)
+            counts = ngrams(words, k + 1)
+            matched[k] += (counts & most).total()
+            proposed[k] += counts.total()
+    if length == 0:
+        return [0.0] * order
+    penalty = min(1.0, math.exp(1 - reference_length / length))
+    scores, product = [], 1.0
+    for k in range(order):
+        product *= matched[k] / proposed[k] if proposed[k] else 0.0
+        scores.append(penalty * product ** (1 / (k + 1)))
+    return scores
