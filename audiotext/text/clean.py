@@ -1,0 +1,64 @@
+"""Caption text: one normal form for tokenizer and metrics, and the rules by which a caption is unusable."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+MIN_LETTERS = 2
+MAX_WORDS = 250
+MAX_CHARACTERS = 1500
+
+_MARKUP = re.compile(
+    r"</?[a-z][^<>]*>|&(?:[a-z]+|#\d+);|https?://|www\.\w|```|\]\(|\*\*\S|^\s*[\[{]\s*\"", re.IGNORECASE | re.MULTILINE
+)
+_TASK = r"(?:assist|help|provide|captions?|describe|descriptions?|listen|hear|audio|generate|process|access|fulfil+|request)"
+_REFUSALS = (
+    re.compile(r"\bas an? (?:ai|artificial intelligence|(?:large )?language model)\b"),
+    re.compile(
+        r"^(?:i ?m|i am|we re|we are)? ?(?:very |so )?(?:sorry|afraid)\b.{0,40}\b(?:can ?t|cannot|can not|unable to|not able to)\b"
+        rf".{{0,60}}\b{_TASK}\b"
+    ),
+    re.compile(
+        rf"^(?:unfortunately )?i (?:can ?t|cannot|can not|am unable to|m unable to|do not have the ability to) "
+        rf"(?:directly )?{_TASK}\b.{{0,80}}\b(?:audio|captions?|descriptions?|recording|sound|file|clip|request)s?\b"
+    ),
+)
+
+
+def normalise(text: str) -> str:
+    """NFKC, lower case, everything but letters, marks and digits to spaces, spaces folded.
+
+    Letters of every script are kept. Idempotent. Invisible format characters (soft hyphen, joiners) vanish rather
+    than split a word.
+    """
+    visible = "".join(c for c in text if unicodedata.category(c) != "Cf")
+    # Lower-casing can undo NFKC (a dotted capital I becomes two code points), hence twice.
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", visible).lower())
+    return " ".join("".join(c if unicodedata.category(c)[0] in "LMN" else " " for c in folded).split())
+
+
+def rejection(text: object, spoken: bool = False) -> str | None:
+    """The named rule by which ``text`` cannot be a caption, or None.
+
+    Rules: not text, empty, no letters, too short, too long, markup, refusal (of a language model asked to describe).
+    A ``spoken`` text (transcript, translation) is exempt from the last: a voice may well say that it is sorry.
+    """
+    if not isinstance(text, str):
+        return "not text"
+    normal = normalise(text)
+    if not text.strip():
+        return "empty"
+    letters = [c for c in normal if c.isalpha()]
+    if not letters:
+        return "no letters"
+    # One ideograph or syllable sign (category Lo) can be a whole word.
+    if len(letters) < MIN_LETTERS and unicodedata.category(letters[0]) != "Lo":
+        return "too short"
+    if len(text) > MAX_CHARACTERS or len(normal.split()) > MAX_WORDS:
+        return "too long"
+    if _MARKUP.search(text):
+        return "markup"
+    if not spoken and any(pattern.search(normal) for pattern in _REFUSALS):
+        return "refusal"
+    return None
