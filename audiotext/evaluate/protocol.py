@@ -1,0 +1,231 @@
+"""What an evaluation is allowed to look at, and the file in which its numbers are kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+import audiotext
+from audiotext.config import ConfigError, Registry, from_tree, load_tree, merge, to_tree
+
+if TYPE_CHECKING:
+    from audiotext.evaluate.context import Context
+
+EVALUATIONS = Registry("evaluation")
+SYNTHETIC_SOURCE = "toy"
+
+
+class ProtocolError(ValueError):
+    """An evaluation would select on what it reports, or its clips are not there."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Which clips may decide anything (``select_on``) and which are scored once (``report_on``); proved disjoint.
+
+    With cross validation ``folds`` holds one protocol per fold and ``report_on`` every clip. ``manifests`` names the
+    manifests that the clips, captions and labels come from. Raises ProtocolError for an overlap or an empty test set.
+    """
+
+    task: str
+    description: str
+    select_on: tuple[str, ...]
+    report_on: tuple[str, ...]
+    manifests: tuple[str, ...] = ()
+    folds: tuple[Protocol, ...] = ()
+
+    def __post_init__(self) -> None:
+        both = set(self.select_on) & set(self.report_on)
+        if both:
+            some = ", ".join(sorted(both)[:3])
+            raise ProtocolError(f"{self.task}: {len(both)} clips are both selected on and reported ({some}, ...)")
+        if not self.report_on:
+            raise ProtocolError(f"{self.task}: no clip to report on; check the label, the split and the manifest")
+
+    def to_tree(self) -> dict:
+        """What a result file says about the protocol."""
+        return {
+            "description": self.description,
+            "manifests": list(self.manifests),
+            "select_on": {"clips": len(self.select_on), "ids_hash": ids_hash(self.select_on)},
+            "report_on": {"clips": len(self.report_on), "ids_hash": ids_hash(self.report_on)},
+            "folds": len(self.folds),
+        }
+
+
+@dataclass
+class Outcome:
+    """What an evaluation returns.
+
+    scores: a tree of numbers, or of ``spread`` entries where there are several seeds. details: anything else worth
+    keeping (what was chosen, examples, chance levels). expected, found: clips the protocol reports on, clips scored.
+    """
+
+    scores: dict[str, Any]
+    details: dict[str, Any] = field(default_factory=dict)
+    pooling: str = ""
+    expected: int = 0
+    found: int = 0
+
+
+class Evaluation:
+    """Base of every task: a registered config dataclass whose fields are the task's options, written in YAML.
+
+    ``protocol`` reads manifests only, so that an up-to-date result is recognised without running a model.
+    """
+
+    seeds: list[int]
+
+    def protocol(self, context: Context) -> Protocol:
+        raise NotImplementedError
+
+    def run(self, context: Context, protocol: Protocol) -> Outcome:
+        raise NotImplementedError
+
+    def settings(self, context: Context) -> dict:
+        """Everything but clips and model that decides the score; a change of it makes a result stale."""
+        return to_tree(self)
+
+
+@dataclass(frozen=True)
+class Task:
+    """An evaluation under the name of its result file."""
+
+    name: str
+    evaluation: Evaluation
+
+    @cached_property
+    def kind(self) -> str:
+        return type(self.evaluation).part_name
+
+
+def load_task(path: str | Path, overrides: Iterable[str] = ()) -> Task:
+    """A task's YAML: ``task:`` names the kind of evaluation, the other keys are its options.
+
+    An override ``key=value`` applies as it is; ``NAME.key=value`` where NAME is this task's name or kind applies to
+    it alone. Raises ConfigError naming the file.
+    """
+    path = Path(path)
+    tree = load_tree(path)
+    kind = tree.pop("task", None)
+    if not isinstance(kind, str):
+        raise ConfigError(f"{path}: needs the key task, one of {', '.join(EVALUATIONS.names())}")
+    mine = [item[len(p) + 1 :] if (p := item.split(".", 1)[0]) in (path.stem, kind) else item for item in overrides]
+    try:
+        return Task(path.stem, from_tree(EVALUATIONS[kind], merge(tree, overrides=mine)))
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def select_overrides(overrides: Iterable[str], task: str, others: Iterable[str]) -> list[str]:
+    """Overrides meant for ``task`` (a name or kind): all but those that begin with the name of another one."""
+    others = set(others) - {task}
+    return [item for item in overrides if item.split(".", 1)[0] not in others]
+
+
+def ids_hash(ids: Iterable[str]) -> str:
+    """sha256 of the sorted ids, one a line."""
+    return hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()
+
+
+def file_hash(path: str | Path) -> str:
+    """sha256 of a file."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def spread(values: Iterable[float]) -> dict[str, Any]:
+    """Mean, standard deviation (n - 1; 0 for one value) and the values of several seeds."""
+    values = [float(v) for v in values]
+    mean = sum(values) / len(values)
+    deviation = (sum((v - mean) ** 2 for v in values) / (len(values) - 1)) ** 0.5 if len(values) > 1 else 0.0
+    return {"mean": mean, "std": deviation, "values": values}
+
+
+def identity(task: Task, context: Context, protocol: Protocol) -> dict:
+    """What a stored score must agree on to be the score of this model on this task."""
+    return {
+        "task": task.name,
+        "kind": task.kind,
+        "model": context.name,
+        "model_hash": context.model_hash,
+        "settings": json.loads(json.dumps(task.evaluation.settings(context))),
+        "ids_hash": ids_hash(protocol.report_on),
+        "protocol": protocol.to_tree(),
+        "manifest_hashes": {name: context.manifest_hash(name) for name in protocol.manifests},
+    }
+
+
+def result_path(out: str | Path, model: str, task: str) -> Path:
+    return Path(out) / model / f"{task}.json"
+
+
+def is_current(path: Path, wanted: dict) -> bool:
+    """True if ``path`` holds a result of exactly this identity; an unreadable file is a stale one."""
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return all(stored.get(key) == value for key, value in wanted.items())
+
+
+def write_result(path: Path, wanted: dict, context: Context, outcome: Outcome, seconds: float) -> dict:
+    """Write one result file by atomic rename and return what was written."""
+    encoder = context.model.config.encoder
+    result = {
+        **wanted,
+        "encoder": type(encoder).part_name,
+        "pooling": outcome.pooling,
+        "scores": outcome.scores,
+        "details": outcome.details,
+        "seeds": wanted["settings"].get("seeds", []),
+        "clips": {"expected": outcome.expected, "found": outcome.found},
+        "synthetic": context.synthetic(wanted["manifest_hashes"]),
+        "versions": {
+            "audiotext": audiotext.__version__,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+        },
+        "git_revision": git_revision(),
+        "command": shlex.join(sys.argv),
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "seconds": round(seconds, 2),
+    }
+    write_json(path, result)
+    return result
+
+
+def write_json(path: Path, tree: Any) -> None:
+    """JSON by atomic rename. Raises ValueError for a number that is not finite."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.tmp{os.getpid()}")
+    temporary.write_text(json.dumps(tree, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def git_revision() -> str | None:
+    """The revision of the source tree that runs, with ``+`` where it has changes; None outside a checkout."""
+    folder = Path(audiotext.__file__).parent
+    try:
+        run = {"cwd": folder, "capture_output": True, "text": True, "timeout": 10, "check": True}
+        revision = subprocess.run(["git", "rev-parse", "--short", "HEAD"], **run).stdout.strip()
+        changed = subprocess.run(["git", "status", "--porcelain", "-uno", "--", "."], **run).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return revision + ("+" if changed else "")
