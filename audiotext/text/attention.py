@@ -42,7 +42,8 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, keys_values: KeyValue, mask: Tensor | None = None) -> Tensor:
         """Queries from ``x`` (B, U, dim); ``mask`` is True where a key may be seen, broadcast to (B, 1, U, keys)."""
         dropout = self.dropout if self.training else 0.0
-        mixed = scaled_dot_product_attention(self._split(self.query(x)), *keys_values, attn_mask=mask, dropout_p=dropout)
+        queries = self._split(self.query(x))
+        mixed = scaled_dot_product_attention(queries, *keys_values, attn_mask=mask, dropout_p=dropout)
         return self.output(mixed.transpose(1, 2).flatten(2))
 
     def _split(self, x: Tensor) -> Tensor:

@@ -12,12 +12,12 @@ MAX_CHARACTERS = 1500
 _MARKUP = re.compile(
     r"</?[a-z][^<>]*>|&(?:[a-z]+|#\d+);|https?://|www\.\w|```|\]\(|\*\*\S|^\s*[\[{]\s*\"", re.IGNORECASE | re.MULTILINE
 )
-_TASK = r"(?:assist|help|provide|captions?|describe|descriptions?|listen|hear|audio|generate|process|access|fulfil+|request)"
+_TASK = r"(?:assist|help|provide|describe|listen|hear|generate|process|access|fulfil+|captions?|audio|request)"
+_CANNOT = r"(?:can ?t|cannot|can not|unable to|not able to)"
 _REFUSALS = (
     re.compile(r"\bas an? (?:ai|artificial intelligence|(?:large )?language model)\b"),
     re.compile(
-        r"^(?:i ?m|i am|we re|we are)? ?(?:very |so )?(?:sorry|afraid)\b.{0,40}\b(?:can ?t|cannot|can not|unable to|not able to)\b"
-        rf".{{0,60}}\b{_TASK}\b"
+        rf"^(?:i ?m |i am |we re |we are )?(?:very |so )?(?:sorry|afraid)\b.{{0,40}}\b{_CANNOT}\b.{{0,60}}\b{_TASK}\b"
     ),
     re.compile(
         rf"^(?:unfortunately )?i (?:can ?t|cannot|can not|am unable to|m unable to|do not have the ability to) "

@@ -100,14 +100,20 @@ class TransformerTextDecoder(TextDecoder):
 
     @torch.no_grad()
     def generate(
-        self, memory: EncoderOutput, bos: int, eos: int, max_tokens: int = 32, beam: int = 1, prompt: Padded | None = None
+        self,
+        memory: EncoderOutput,
+        bos: int,
+        eos: int,
+        max_tokens: int = 32,
+        beam: int = 1,
+        prompt: Padded | None = None,
     ) -> list[list[int]]:
         """Raises ConfigError where prompt and ``max_tokens`` together exceed the decoder's positions."""
         if beam < 1 or max_tokens < 1:
             raise ConfigError(f"generate: beam and max_tokens must be 1 or more, got {beam} and {max_tokens}")
         longest = max_tokens + (0 if prompt is None else int(prompt.lengths.max()))
         if longest > self.positions:
-            raise ConfigError(f"generate: {longest} tokens with the prompt exceed this decoder's {self.positions} positions")
+            raise ConfigError(f"generate: {longest} tokens (prompt included) exceed the {self.positions} positions")
         training = self.training
         self.eval()
         try:
@@ -124,7 +130,9 @@ class TransformerTextDecoder(TextDecoder):
                 past = 0 if caches[0].past is None else caches[0].past[0].shape[2]
                 new = ids.shape[1]
                 mask = torch.ones(new, past + new, dtype=torch.bool, device=ids.device).tril(past)
-                return self._logits(self._run(ids, caches, mask, memory_mask)[:, -1]).float().log_softmax(-1)
+                logits = self._logits(self._run(ids, caches, mask, memory_mask)[:, -1]).float()
+                logits[:, bos] = -torch.inf  # a text begins once
+                return logits.log_softmax(-1)
 
             start = torch.full((len(memory.lengths), 1), bos, dtype=torch.int64, device=memory.frames.device)
             return beam_search(step, start, eos, max_tokens, beam, prompt, self.length_power)

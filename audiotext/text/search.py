@@ -20,8 +20,8 @@ def beam_search(
 
     An end token counts only where it ranks among the ``beam`` best candidates, and a clip is done once ``beam``
     hypotheses have ended (as fairseq's sequence generator does). Hypotheses rank by the sum of log-probabilities
-    over length ** ``length_power``, the length counting eos. Prompts may differ in length: a row whose prompt is not over
-    takes its next prompt token instead of choosing one, and its beams start to differ only afterwards.
+    over length ** ``length_power``, the length counting eos. Prompts may differ in length: a row whose prompt is not
+    over takes its next prompt token instead of choosing one, and its beams start to differ only afterwards.
     """
     batch, device = start.shape[0], start.device
     forced = torch.zeros(batch, 0, dtype=torch.int64, device=device) if prompt is None else prompt.data.to(device)
