@@ -35,8 +35,8 @@ class Contrastive(Objective):
         loss_B = info_nce(audio, text, temperature, same_caption(batch.caption).to(audio.device))
         with torch.no_grad():
             hit = (audio @ text.T).argmax(1) == torch.arange(len(batch), device=audio.device)
-        report = {"loss_per_clip": loss_B.detach(), "temperature": temperature.detach(), "batch_recall": hit.float().mean()}
-        return loss_B.mean(), report
+        report = {"loss_per_clip": loss_B.detach(), "temperature": temperature.detach()}
+        return loss_B.mean(), report | {"batch_recall": hit.float().mean()}
 
 
 def same_caption(captions: list[str]) -> Tensor:

@@ -1,0 +1,142 @@
+"""Objectives: hand-worked losses, shared captions, the parallel mixture, weighted sums, gradients."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from audiotext.config import ConfigError, from_tree
+from audiotext.model import ModelConfig
+from audiotext.objective import OBJECTIVES
+from audiotext.objective.contrastive import info_nce, same_caption
+from audiotext.text.tokenizer import Tokenizer
+from audiotext.types import Batch, Padded
+
+CAPTIONS = ["a dog barks loudly", "a woman speaks", "a snare drum is hit", "rain falls on a roof", "a door closes"]
+MODEL = {
+    "frontend": {"name": "fbank"},
+    "encoder": {"name": "transformer"},
+    "text_encoder": {"name": "transformer"},
+    "text_decoder": {"name": "transformer"},
+    "embed_dim": "32",
+}
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tokenizer")
+    Tokenizer.train(CAPTIONS * 4, vocab_size=60, folder=folder, seed=0)
+    return Tokenizer(folder)
+
+
+@pytest.fixture
+def model(tokenizer):
+    torch.manual_seed(0)
+    return from_tree(ModelConfig, MODEL).build(tokenizer)
+
+
+def make_batch(captions: list[str], seed: int = 0) -> Batch:
+    generator = torch.Generator().manual_seed(seed)
+    size = len(captions)
+    lengths = torch.tensor([60 + 10 * i for i in range(size)])
+    feats = torch.randn(size, int(lengths.max()), 80, generator=generator)
+    return Batch(
+        ids=[str(i) for i in range(size)],
+        feats=Padded(feats, lengths),
+        captions=[[c] for c in captions],
+        caption=captions,
+        domains=["sound"] * size,
+        sources=["test"] * size,
+        durations=lengths / 100,
+    )
+
+
+def test_info_nce_by_hand():
+    audio = torch.eye(2)
+    text = torch.eye(2)
+    loss = info_nce(audio, text, torch.tensor(0.5), torch.eye(2, dtype=torch.bool))
+    # each row: logits (2, 0), target the first
+    expected = -math.log(math.exp(2) / (math.exp(2) + 1))
+    assert torch.allclose(loss, torch.full((2,), expected))
+
+
+def test_shared_captions_are_positives():
+    positive = same_caption(["a", "b", "a"])
+    assert positive.tolist() == [[True, False, True], [False, True, False], [True, False, True]]
+    vectors = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
+    loss = info_nce(vectors, vectors, torch.tensor(0.01), positive)
+    assert torch.allclose(loss, torch.tensor([math.log(2), 0.0, math.log(2)]), atol=1e-5)
+
+
+def test_info_nce_does_not_depend_on_batch_order():
+    torch.manual_seed(0)
+    audio, text = torch.nn.functional.normalize(torch.randn(2, 6, 8), dim=-1)
+    order = torch.randperm(6)
+    plain = info_nce(audio, text, torch.tensor(0.07), torch.eye(6, dtype=torch.bool))
+    moved = info_nce(audio[order], text[order], torch.tensor(0.07), torch.eye(6, dtype=torch.bool))
+    assert torch.allclose(plain[order], moved, atol=1e-5)
+
+
+def test_captioning_loss_equals_the_plain_computation(model):
+    """All autoregressive, one clip at a time, without padding: the mean of the per-clip losses is the batch's."""
+    objective = from_tree(OBJECTIVES["captioning"], {"parallel": "0", "label_smoothing": "0"}).build().eval()
+    model.eval()
+    batch = make_batch(CAPTIONS)
+    loss, report = objective(model, batch)
+    for i, caption in enumerate(CAPTIONS):
+        length = int(batch.feats.lengths[i])
+        memory = model.encode_audio(Padded(batch.feats.data[i : i + 1, :length], batch.feats.lengths[i : i + 1]))
+        ids = model.tokenizer.encode([caption]).data
+        logits = model.text_decoder(Padded(ids[:, :-1], torch.tensor([ids.shape[1] - 1])), memory)
+        alone = torch.nn.functional.cross_entropy(logits[0], ids[0, 1:])
+        assert torch.allclose(report["loss_per_clip"][i], alone, atol=1e-4)
+    assert torch.allclose(loss, report["loss_per_clip"].mean())
+
+
+def test_parallel_clips_see_no_words_and_are_not_asked_for_the_end(model):
+    """With identical audio, two captions of equal length get the same parallel prediction."""
+    objective = from_tree(OBJECTIVES["captioning"], {"parallel": "1"}).build().eval()
+    model.eval()
+    seen = []
+    handle = model.text_decoder.register_forward_pre_hook(
+        lambda module, args, kwargs: seen.append((args[0], kwargs["causal"])), with_kwargs=True
+    )
+    objective(model, make_batch(CAPTIONS))
+    handle.remove()
+    ((tokens, causal),) = seen
+    lengths = model.tokenizer.encode(CAPTIONS).lengths
+    assert (tokens.data == model.tokenizer.mask_id).all() and not causal
+    assert tokens.lengths.tolist() == (lengths - 2).tolist()
+
+
+@pytest.mark.parametrize("name", OBJECTIVES.names())
+def test_every_objective_trains_the_model_it_needs(name, tokenizer):
+    config = from_tree(ModelConfig, MODEL)
+    objective = OBJECTIVES[name]().build()
+    torch.manual_seed(0)
+    model = config.pruned(objective.parts).build(tokenizer)
+    loss, report = objective(model, make_batch(CAPTIONS))
+    loss.backward()
+    assert loss.isfinite() and report["loss_per_clip"].shape == (len(CAPTIONS),)
+    without = [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]
+    assert not without
+
+
+def test_weighted_is_the_sum_of_its_members(model):
+    batch = make_batch(CAPTIONS)
+    model.eval()
+    options = {"weights": {"contrastive": "2", "captioning": "0.5"}}
+    total, _ = from_tree(OBJECTIVES["weighted"], options).build().eval()(model, batch)
+    contrastive, _ = OBJECTIVES["contrastive"]().build().eval()(model, batch)
+    captioning, _ = OBJECTIVES["captioning"]().build().eval()(model, batch)
+    assert torch.allclose(total, 2 * contrastive + 0.5 * captioning, atol=1e-5)
+    with pytest.raises(ConfigError, match="options: captioning has no weight"):
+        from_tree(OBJECTIVES["weighted"], {"weights": {"contrastive": "1"}, "options": {"captioning": {}}}).build()
+
+
+def test_an_objective_whose_part_is_missing_says_so():
+    config = from_tree(ModelConfig, MODEL | {"text_decoder": "null"})
+    with pytest.raises(ConfigError, match="needs model.text_decoder"):
+        config.pruned({"text_decoder"})
