@@ -1,0 +1,37 @@
+"""Being asked to stop: SIGTERM and SIGINT become a flag that the trainer reads between steps."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType, TracebackType
+
+
+class Interrupt:
+    """A context in which the first SIGTERM or SIGINT sets ``requested``; a second one acts as it did before.
+
+    Outside the main thread, where Python delivers no signals, it only holds the flag.
+    """
+
+    def __init__(self) -> None:
+        self.requested = ""
+        """Name of the signal that came, or empty."""
+        self._previous: dict[int, object] = {}
+
+    def __enter__(self) -> Interrupt:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self._previous[number] = signal.signal(number, self._receive)
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._restore()
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        self.requested = signal.Signals(number).name
+        self._restore()
+
+    def _restore(self) -> None:
+        while self._previous:
+            number, handler = self._previous.popitem()
+            signal.signal(number, handler)
