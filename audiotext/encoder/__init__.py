@@ -1,1 +1,3 @@
+"""Encoders: filterbank frames -> representation frames."""
 
+from audiotext.encoder import front, statistics, transformer  # noqa: F401

@@ -1,0 +1,62 @@
+"""A cheap convolutional front: 3x3 convolutions that halve frequency each time and time as often as asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+
+from audiotext.config import ConfigError
+from audiotext.encoder.front.base import FRONTS, Front, LevelNorm, ceil_div
+from audiotext.types import Padded, length_mask
+
+
+@FRONTS.register("strided")
+@dataclass
+class StridedConfig:
+    """Three small convolutions over time and frequency: about 25 times cheaper than icefall's front."""
+
+    subsampling: Literal[1, 2, 4, 8] = 4
+    """Input frames per output frame."""
+    channels: tuple[int, ...] = (16, 32, 32)
+    """Channels of each convolution; their number bounds the subsampling by 2 to that power."""
+    mean: float = -8.0
+    """Typical level of a log-mel value, subtracted."""
+    std: float = 4.0
+    """Typical spread of a log-mel value, divided by."""
+
+    def build(self, feature_dim: int, output_dim: int) -> StridedFront:
+        return StridedFront(self, feature_dim, output_dim)
+
+
+class StridedFront(Front):
+    """T' = ceil(T / subsampling); every frame count from one up is allowed."""
+
+    def __init__(self, config: StridedConfig, feature_dim: int, output_dim: int):
+        super().__init__()
+        self.subsampling = config.subsampling
+        halvings = self.subsampling.bit_length() - 1
+        if halvings > len(config.channels):
+            raise ConfigError(
+                f"front: subsampling {self.subsampling} needs at least {halvings} channels, got {list(config.channels)}"
+            )
+        self.norm = LevelNorm(config.mean, config.std)
+        self.convs = nn.ModuleList()
+        before, bands = 1, feature_dim
+        for i, channels in enumerate(config.channels):
+            self.convs.append(nn.Conv2d(before, channels, 3, stride=(2 if i < halvings else 1, 2), padding=1))
+            before, bands = channels, (bands + 1) // 2
+        self.out = nn.Linear(before * bands, output_dim)
+        self.out_norm = nn.LayerNorm(output_dim)
+
+    def forward(self, feats: Padded) -> Padded:
+        x, lengths = self.norm(feats).unsqueeze(1), feats.lengths
+        x = x.contiguous(memory_format=torch.channels_last)
+        for conv in self.convs:
+            x, lengths = conv(x).relu_(), ceil_div(lengths, conv.stride[0])
+            # Zero what lies past the clip's end: the next kernel would otherwise see it.
+            x = x * length_mask(lengths, x.shape[2])[:, None, :, None]
+        x = self.out_norm(self.out(x.permute(0, 2, 3, 1).flatten(2)))
+        return Padded(x * length_mask(lengths, x.shape[1]).unsqueeze(-1), lengths)

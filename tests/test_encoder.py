@@ -1,0 +1,91 @@
+"""Every registered encoder keeps the encoder contract, with no test code of its own."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from audiotext import encoder as _encoders  # noqa: F401
+from audiotext.config import ConfigError, from_tree, to_tree
+from audiotext.encoder.base import ENCODERS
+from audiotext.encoder.front.base import FRONTS
+from audiotext.testing import check_encoder, random_feats
+from audiotext.types import Padded
+
+TREES = {
+    "transformer": {"dim": 32, "layers": 2, "ff_dim": 48},
+    "transformer-sinusoidal": {"dim": 32, "layers": 1, "ff_dim": 48, "positions": "sinusoidal"},
+    "transformer-strided-8": {"dim": 32, "layers": 1, "front": {"name": "strided", "subsampling": 8}},
+    "transformer-patch-3": {"dim": 32, "layers": 1, "front": {"name": "patch", "subsampling": 3}},
+    "statistics": {},
+}
+
+
+def build(case: str, **changes):
+    torch.manual_seed(0)
+    return from_tree(ENCODERS[case.partition("-")[0]], TREES[case] | changes).build(80)
+
+
+def test_every_registered_encoder_is_checked():
+    assert set(ENCODERS.names()) == {case.partition("-")[0] for case in TREES}
+
+
+@pytest.mark.parametrize("case", TREES)
+def test_contract(case):
+    check_encoder(build(case))
+
+
+@pytest.mark.parametrize("name", ENCODERS.names())
+def test_default_builds_and_its_config_survives_a_round_trip(name):
+    config = ENCODERS[name]()
+    with torch.device("meta"):
+        encoder = config.build(80)
+    assert encoder.output_dim > 0
+    tree = to_tree(config)
+    assert tree.pop("name") == name
+    assert from_tree(ENCODERS[name], tree) == config
+
+
+@pytest.mark.parametrize("name", FRONTS.names())
+def test_front_ignores_padding_and_keeps_its_rate(name):
+    torch.manual_seed(0)
+    front = FRONTS[name]().build(80, 24).eval()
+    feats = random_feats()
+    with torch.no_grad():
+        together = front(feats)
+        for row, length in enumerate(feats.lengths.tolist()):
+            alone = front(Padded(feats.data[row : row + 1, :length], feats.lengths[row : row + 1]))
+            frames = int(alone.lengths[0])
+            assert frames == int(together.lengths[row])
+            assert abs(frames - length / front.subsampling) <= 4
+            torch.testing.assert_close(alone.data[0], together.data[row, :frames], atol=1e-5, rtol=0)
+    assert not together.data[~together.mask()].any()
+
+
+def test_one_frame_is_enough_for_a_cheap_front():
+    for name in ("strided", "patch"):
+        out = FRONTS[name]().build(80, 24)(Padded(torch.zeros(1, 1, 80), torch.tensor([1])))
+        assert out.data.shape == (1, 1, 24) and out.lengths.tolist() == [1]
+
+
+def test_statistics_are_those_of_numpy():
+    feats = random_feats((50, 20))
+    frames = build("statistics")(feats).frames
+    for row, length in ((0, 50), (1, 20)):
+        clip = feats.data[row, :length].numpy()
+        wanted = [clip.mean(0), clip.std(0), clip.max(0), (clip[1:] - clip[:-1]).std(0)]
+        torch.testing.assert_close(frames[row, 0], torch.cat([torch.from_numpy(w) for w in wanted]), atol=1e-4, rtol=0)
+
+
+def test_statistics_of_one_frame_are_finite():
+    frames = build("statistics")(Padded(torch.randn(1, 1, 80), torch.tensor([1]))).frames
+    assert torch.isfinite(frames).all() and not frames[0, 0, 80:160].any()
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [({"dim": 30}, "heads"), ({"position_kernel": 4}, "odd"), ({"front": {"name": "strides"}}, "strided")],
+)
+def test_wrong_shapes_are_named(changes, word):
+    with pytest.raises(ConfigError, match=word):
+        build("transformer", **changes)
