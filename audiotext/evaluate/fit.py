@@ -71,7 +71,8 @@ def fit(
     report, best, waited, clock = FitReport(), None, 0, _Clock(label, config.epochs)
     with seeded(seed):
         for epoch in range(1, config.epochs + 1):
-            mean = _epoch(module, minibatches(lengths, config.batch_size, generator), loss, optimizer, scheduler, config)
+            batches = minibatches(lengths, config.batch_size, generator)
+            mean = _epoch(module, batches, loss, optimizer, scheduler, config)
             if not math.isfinite(mean):
                 raise ValueError(f"{label or 'fit'}: the loss is {mean} in epoch {epoch}; lower the learning rate")
             value = None

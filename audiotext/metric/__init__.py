@@ -1,1 +1,1 @@
-
+"""Scores: plain functions from predictions and references to numbers. They know no model."""
