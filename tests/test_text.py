@@ -39,7 +39,7 @@ def decoder(seed: int = 0, sharpness: float = 3.0, **options):
         for parameter in model.parameters():
             if parameter.dim() == 2:
                 parameter.mul_(sharpness)
-        model.output_bias[EOS] = 6.0
+        model.output_bias[EOS] = 2.5
     return model.eval()
 
 
