@@ -88,7 +88,7 @@ def from_tree(cls: type[T], tree: Any, where: str = "") -> T:
         if key not in fields:
             raise ConfigError(f"{path}: unknown key, {nearest(str(key), fields)}")
         registry = fields[key].metadata.get("registry")
-        values[key] = _part(registry, value, path) if registry else _convert(hints[key], value, path)
+        values[key] = _part(fields[key], value, path) if registry else _convert(hints[key], value, path)
     try:
         return cls(**values)
     except TypeError as error:
@@ -163,10 +163,13 @@ def _required(f: dataclasses.Field) -> bool:
     return f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
 
 
-def _part(registry: Registry, value: Any, where: str) -> Any:
+def _part(f: dataclasses.Field, value: Any, where: str) -> Any:
+    registry = f.metadata["registry"]
     if value is None or (isinstance(value, str) and value in _NULL):
         return None
-    tree = {"name": value} if isinstance(value, str) else dict(value) if isinstance(value, dict) else {}
+    default = f.default_factory()
+    named = {"name": type(default).part_name} if default is not None else {}
+    tree = {"name": value} if isinstance(value, str) else named | value if isinstance(value, dict) else {}
     if not isinstance(tree.get("name"), str):
         raise ConfigError(f"{where}: needs a name, one of the {registry.kind}s {', '.join(registry.names())}")
     name = tree.pop("name")
