@@ -41,6 +41,8 @@ def _torchaudio(config: FbankConfig) -> Backend:
     kaldi = _module("torchaudio.compliance.kaldi", "torchaudio", "pip install torchaudio")
 
     def fbank(wave: Tensor) -> Tensor:
+        if len(wave) < config.window:
+            raise ValueError(f"torchaudio takes no clip below one frame (got {len(wave)} samples); set backend: torch")
         return kaldi.fbank(
             wave[None],
             num_mel_bins=config.num_mel_bins,
@@ -87,6 +89,7 @@ def _set_options(options: object, config: FbankConfig) -> None:
     frame, mel = options.frame_opts, options.mel_opts
     frame.samp_freq, frame.dither, frame.snip_edges = config.sample_rate, 0.0, False
     frame.frame_length_ms, frame.frame_shift_ms = config.frame_length, config.frame_shift
-    frame.preemph_coeff, frame.remove_dc_offset, frame.window_type = config.preemphasis, config.remove_dc_offset, "povey"
+    frame.preemph_coeff, frame.remove_dc_offset = config.preemphasis, config.remove_dc_offset
+    frame.window_type = "povey"
     mel.num_bins, mel.low_freq, mel.high_freq = config.num_mel_bins, config.low_freq, config.high_freq
     options.energy_floor = 0.0

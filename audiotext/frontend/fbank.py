@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import pad
 
 from audiotext.config import ConfigError
@@ -130,7 +130,8 @@ class Fbank(Frontend):
         return (power @ self._mel).clamp_(min=torch.finfo(torch.float32).eps).log_()
 
     def _one_by_one(self, wave: Tensor, lengths: Tensor, frames: Tensor) -> Tensor:
-        feats = wave.new_zeros(len(wave), int((wave.shape[1] + self.config.hop // 2) // self.config.hop), self.feature_dim)
+        total = (wave.shape[1] + self.config.hop // 2) // self.config.hop
+        feats = wave.new_zeros(len(wave), total, self.feature_dim)
         for i, (samples, count) in enumerate(zip(lengths.tolist(), frames.tolist(), strict=True)):
             if count:
                 feats[i, :count] = self._backend(wave[i, :samples])[:count]

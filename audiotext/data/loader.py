@@ -1,0 +1,119 @@
+"""Batches for a trainer: dataset + sampler + worker processes, resumable at any batch."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch.utils.data import DataLoader
+
+from audiotext.data.corpus import DataError
+from audiotext.data.dataset import AudioTextDataset, BadClip, Example, collate
+from audiotext.data.sampling import BatchSampler, SamplerConfig
+from audiotext.types import Batch
+
+LOG = logging.getLogger(__name__)
+_SHOWN = 10  # bad clips that are logged one by one
+
+
+class Loader:
+    """Iterating yields the batches from ``state`` to the end of the epoch; iterate again for the next epoch.
+
+    state: (epoch, position) of the batch to come next; set it to resume. It counts batches handed out, not those that
+    workers have prepared ahead, so it can be saved with a checkpoint. After an epoch's last batch it is (epoch + 1, 0).
+    skipped: bad clips left out so far. The order of batches does not depend on the number of workers.
+
+    Raises DataError where no clip of an epoch can be loaded; with several processes, already where no clip of a batch
+    can, since the others would wait for ever.
+    """
+
+    def __init__(self, dataset: AudioTextDataset, sampler: BatchSampler, workers: int = 0):
+        self.dataset, self.sampler, self.workers = dataset, sampler, workers
+        self.skipped = 0
+        self._state = sampler.state
+        self._loader = DataLoader(
+            dataset,
+            batch_sampler=_Keys(sampler),
+            collate_fn=_collate_good,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            worker_init_fn=_one_thread if workers else None,
+        )
+
+    @property
+    def state(self) -> tuple[int, int]:
+        return self._state
+
+    @state.setter
+    def state(self, value: tuple[int, int]) -> None:
+        self.sampler.state = value
+        self._state = self.sampler.state
+        if self._state[1] >= len(self):
+            self._state = (self._state[0] + 1, 0)
+
+    def __len__(self) -> int:
+        """Batches in the whole of the current epoch."""
+        return len(self.sampler.batches(self._state[0]))
+
+    def __iter__(self) -> Iterator[Batch]:
+        (epoch, position), total = self._state, len(self)
+        self.sampler.state, started, found = self._state, position, 0
+        for batch, bad in self._loader:
+            position += 1
+            self._report(bad)
+            if batch is None and self.sampler.world > 1:
+                raise DataError(f"no clip of a batch can be loaded; the first, {bad[0].id}: {bad[0].reason}")
+            self._state = (epoch, position) if position < total else (epoch + 1, 0)
+            if batch is not None:
+                found += 1
+                yield batch
+        if not found and started == 0:
+            raise DataError(f"{self.dataset.index.path}: not one clip of the epoch can be loaded")
+
+    def _report(self, bad: list[BadClip]) -> None:
+        for clip in bad:
+            self.skipped += 1
+            if self.skipped <= _SHOWN:
+                LOG.warning("clip left out: %s: %s", clip.id, clip.reason)
+            elif self.skipped == _SHOWN + 1:
+                LOG.warning("more clips are left out, counted from now on without a line each")
+
+
+def make_loader(
+    dataset: AudioTextDataset,
+    config: SamplerConfig | None = None,
+    workers: int = 0,
+    seed: int = 0,
+    epoch: int = 0,
+    position: int = 0,
+    weights: Sequence[float] | None = None,
+    rank: int = 0,
+    world: int = 1,
+) -> Loader:
+    """A Loader that starts at batch ``position`` of ``epoch``; ``weights`` are per example of the dataset."""
+    sampler = BatchSampler(dataset.durations, config, seed, weights, rank, world)
+    loader = Loader(dataset, sampler, workers)
+    loader.state = (epoch, position)
+    return loader
+
+
+class _Keys:
+    """The sampler's batches as lists of (epoch, position) keys."""
+
+    def __init__(self, sampler: BatchSampler):
+        self.sampler = sampler
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        epoch = self.sampler.state[0]
+        for batch in self.sampler:
+            yield [(epoch, item) for item in batch]
+
+
+def _collate_good(loaded: list[Example | BadClip]) -> tuple[Batch | None, list[BadClip]]:
+    good = [x for x in loaded if isinstance(x, Example)]
+    return collate(good) if good else None, [x for x in loaded if isinstance(x, BadClip)]
+
+
+def _one_thread(worker: int) -> None:
+    torch.set_num_threads(1)
