@@ -70,7 +70,7 @@ class Registry:
 def part(registry: Registry, default: str | None = None) -> Any:
     """A dataclass field that holds any member of ``registry``; without a default it is None."""
     factory = (lambda: registry[default]()) if default else (lambda: None)
-    return dataclasses.field(default_factory=factory, metadata={"registry": registry})
+    return dataclasses.field(default_factory=factory, metadata={"registry": registry, "default": default})
 
 
 def from_tree(cls: type[T], tree: Any, where: str = "") -> T:
@@ -167,8 +167,7 @@ def _part(f: dataclasses.Field, value: Any, where: str) -> Any:
     registry = f.metadata["registry"]
     if value is None or (isinstance(value, str) and value in _NULL):
         return None
-    default = f.default_factory()
-    named = {"name": type(default).part_name} if default is not None else {}
+    named = {"name": f.metadata["default"]} if f.metadata["default"] else {}
     tree = {"name": value} if isinstance(value, str) else named | value if isinstance(value, dict) else {}
     if not isinstance(tree.get("name"), str):
         raise ConfigError(f"{where}: needs a name, one of the {registry.kind}s {', '.join(registry.names())}")
