@@ -14,13 +14,13 @@ def clean_captions(entries: list[Entry]) -> tuple[list[Entry], list[Removal]]:
     kept, removed = [], []
     for entry in entries:
         pairs, dropped = usable(list(zip(entry.captions, entry.styles, strict=True)))
-        removed += [Removal(entry.id, "captions", reason, text) for text, reason in dropped]
+        removed += [Removal(entry.id, entry.source, "captions", reason, text) for text, reason in dropped]
         if pairs:
             entry.set_captions(pairs)
             kept.append(entry)
         else:
             reasons = sorted({reason for _, reason in dropped})
-            removed.append(Removal(entry.id, "captions", f"no caption left ({', '.join(reasons)})"))
+            removed.append(Removal(entry.id, entry.source, "captions", f"no caption left ({', '.join(reasons)})"))
     return kept, removed
 
 

@@ -70,7 +70,7 @@ def _merge(first: Entry, others: list[Entry], probe_labels: tuple[str, ...]) -> 
     """Put captions, labels and questions of ``others`` into ``first``."""
     if not others:
         return []
-    removed = [Removal(other.id, "duplicates", f"same recording as {first.id}") for other in others]
+    removed = [Removal(other.id, other.source, "duplicates", f"same recording as {first.id}") for other in others]
     pairs = [pair for entry in (first, *others) for pair in zip(entry.captions, entry.styles, strict=True)]
     first.set_captions(usable(pairs)[0])
     labels: dict[str, Any] = dict(first.labels)
@@ -81,7 +81,7 @@ def _merge(first: Entry, others: list[Entry], probe_labels: tuple[str, ...]) -> 
     for name in [name for name, value in labels.items() if value is None]:
         del labels[name]
         text = f"label {name} dropped: duplicates disagree, such as {others[0].id}"
-        removed.append(Removal(first.id, "labels", text))
+        removed.append(Removal(first.id, first.source, "labels", text))
     first.custom["labels"] = labels
     asked = {q["question"]: q for entry in (*reversed(others), first) for q in entry.custom.get("questions") or []}
     first.custom["questions"] = [asked[question] for question in sorted(asked)]

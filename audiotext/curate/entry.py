@@ -83,6 +83,7 @@ class Removal:
     """What a step took away: a clip, or with ``caption`` only that text of it."""
 
     id: str
+    source: str
     step: str
     reason: str
     caption: str | None = None

@@ -19,10 +19,10 @@ def split_leaks(entries: list[Entry], probe_labels: tuple[str, ...]) -> tuple[li
     for entry in entries:
         if is_test(entry):
             names = ", ".join(entry.probes(probe_labels)) or "an evaluation"
-            removed.append(Removal(entry.id, "leaks", f"test clip of {names}"))
+            removed.append(Removal(entry.id, entry.source, "leaks", f"test clip of {names}"))
         elif entry.group in tests:
             test = tests[entry.group]
-            removed.append(Removal(entry.id, "leaks", f"family {entry.group} of the test clip {test.id}"))
+            removed.append(Removal(entry.id, entry.source, "leaks", f"family {entry.group} of the test clip {test.id}"))
         else:
             kept.append(entry)
     return kept, removed

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -57,8 +57,9 @@ class Summary:
 
     def __str__(self) -> str:
         lines = [f"{self.found} clips read"]
-        for (step, kind), count in step_counts(self.removed).items():
-            lines.append(f"  {step}: {count} {kind}")
+        for (step, kind), sources in step_counts(self.removed).items():
+            each = ", ".join(f"{name} {count}" for name, count in sources.most_common())
+            lines.append(f"  {step}: {sources.total()} {kind} ({each})")
         lines += [f"tokenizer: {self.vocab_size} pieces", "", statistics.report(self.statistics, views=False)]
         for view in ("domain", "style", "licence"):
             lines += [statistics.table(self.statistics["pretrain"][view], f"pretrain, by {view}"), ""]
@@ -131,15 +132,15 @@ def read(paths: list[Path]) -> list[Entry]:
     return sorted(entries, key=lambda e: (e.id, e.captions, e.origin))
 
 
-def step_counts(removed: list[Removal]) -> dict[tuple[str, str], int]:
-    """How much each step removed, by kind of reason; names and ids within a reason are left out."""
-    kinds: Counter[tuple[str, str]] = Counter()
+def step_counts(removed: list[Removal]) -> dict[tuple[str, str], Counter[str]]:
+    """(step, kind of reason) -> how much was removed from each source; names and ids within a reason are left out."""
+    kinds: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for r in removed:
         words = r.reason
         for start, kind in KINDS:
             if r.reason.startswith(start):
                 words = kind
-        kinds[r.step, f"captions {words}" if r.caption is not None else words] += 1
+        kinds[r.step, f"captions: {words}" if r.caption is not None else words][r.source] += 1
     return dict(sorted(kinds.items()))
 
 

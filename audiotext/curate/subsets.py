@@ -67,7 +67,7 @@ def split_subsets(entries: list[Entry], config: SubsetConfig, seed: int, probe_l
         subset = taken.get(entry.group, "pretrain")
         if subset != "pretrain" and not describes(entry, config):
             reason = f"family {entry.group} is in {subset}, and no caption describes"
-            result.removed.append(Removal(entry.id, "subsets", reason))
+            result.removed.append(Removal(entry.id, entry.source, "subsets", reason))
         else:
             getattr(result, subset).append(entry)
     return result
