@@ -15,6 +15,8 @@ from audiotext.evaluate.protocol import SYNTHETIC_SOURCE, ProtocolError, file_ha
 from audiotext.model import AudioTextModel, ModelConfig
 from audiotext.text.tokenizer import Tokenizer
 
+SUFFIXES = (".jsonl", ".jsonl.gz")
+
 
 @dataclass
 class Context:
@@ -70,10 +72,13 @@ class Context:
 
     def manifest_path(self, name: str) -> Path:
         """``<features>/<name>.jsonl`` (or .jsonl.gz). Raises FileNotFoundError saying what to run."""
-        for suffix in (".jsonl", ".jsonl.gz"):
+        for suffix in SUFFIXES:
             if (path := self.features / f"{name}{suffix}").is_file():
                 return path
         raise FileNotFoundError(f"{self.features / name}.jsonl: no such manifest; run the features stage first")
+
+    def has_manifest(self, name: str) -> bool:
+        return any((self.features / f"{name}{suffix}").is_file() for suffix in SUFFIXES)
 
     def manifest_hash(self, name: str) -> str:
         if name not in self._hashes:

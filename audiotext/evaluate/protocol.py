@@ -112,28 +112,32 @@ class Task:
         return type(self.evaluation).part_name
 
 
-def load_task(path: str | Path, overrides: Iterable[str] = ()) -> Task:
-    """A task's YAML: ``task:`` names the kind of evaluation, the other keys are its options.
+def load_tasks(paths: Iterable[str | Path], overrides: Iterable[str] = ()) -> list[Task]:
+    """Tasks from their YAML files: ``task:`` names the kind of evaluation, the other keys are its options.
 
-    An override ``key=value`` applies as it is; ``NAME.key=value`` where NAME is this task's name or kind applies to
-    it alone. Raises ConfigError naming the file.
+    An override ``key=value`` applies to every task; ``NAME.key=value``, where NAME is the name (file name without
+    suffix) or kind of one of them, to those alone. Raises ConfigError naming the file.
     """
-    path = Path(path)
-    tree = load_tree(path)
-    kind = tree.pop("task", None)
-    if not isinstance(kind, str):
-        raise ConfigError(f"{path}: needs the key task, one of {', '.join(EVALUATIONS.names())}")
-    mine = [item[len(p) + 1 :] if (p := item.split(".", 1)[0]) in (path.stem, kind) else item for item in overrides]
-    try:
-        return Task(path.stem, from_tree(EVALUATIONS[kind], merge(tree, overrides=mine)))
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
-
-
-def select_overrides(overrides: Iterable[str], task: str, others: Iterable[str]) -> list[str]:
-    """Overrides meant for ``task`` (a name or kind): all but those that begin with the name of another one."""
-    others = set(others) - {task}
-    return [item for item in overrides if item.split(".", 1)[0] not in others]
+    trees = {Path(path): load_tree(path) for path in paths}
+    for path, tree in trees.items():
+        if not isinstance(tree.get("task"), str):
+            raise ConfigError(f"{path}: needs the key task, one of {', '.join(EVALUATIONS.names())}")
+    addressed = {path.stem for path in trees} | set(EVALUATIONS.names())
+    tasks = []
+    for path, tree in trees.items():
+        kind = tree.pop("task")
+        mine = []
+        for item in overrides:
+            first, dot, rest = item.partition(".")
+            if dot and "=" not in first and first in (path.stem, kind):
+                mine.append(rest)
+            elif "=" in first or first not in addressed:
+                mine.append(item)
+        try:
+            tasks.append(Task(path.stem, from_tree(EVALUATIONS[kind], merge(tree, overrides=mine))))
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from None
+    return tasks
 
 
 def ids_hash(ids: Iterable[str]) -> str:
@@ -176,13 +180,16 @@ def result_path(out: str | Path, model: str, task: str) -> Path:
     return Path(out) / model / f"{task}.json"
 
 
-def is_current(path: Path, wanted: dict) -> bool:
-    """True if ``path`` holds a result of exactly this identity; an unreadable file is a stale one."""
+def stale(path: Path, wanted: dict) -> str | None:
+    """Why ``path`` is not a result of exactly this identity; None where it is."""
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return "not scored yet"
     except (OSError, ValueError):
-        return False
-    return all(stored.get(key) == value for key, value in wanted.items())
+        return f"{path} cannot be read, scored again"
+    changed = [key for key, value in wanted.items() if stored.get(key) != value]
+    return f"{', '.join(changed)} changed, scored again" if changed else None
 
 
 def write_result(path: Path, wanted: dict, context: Context, outcome: Outcome, seconds: float) -> dict:
