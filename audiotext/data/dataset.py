@@ -5,6 +5,7 @@ Every random choice is a function of (seed, epoch, clip id): the same on any pro
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import logging
 from collections.abc import Sequence
@@ -93,7 +94,8 @@ class AudioTextDataset(Dataset):
             raise DataError(f"crop {crop!r} or caption_choice {caption_choice!r} is not one of the allowed words")
         if index.feature_dim is None and frontend is None:
             raise DataError(f"{index.path}: has no features; run `audiotext features`, or give a frontend")
-        self.index, self.frontend, self.seed = index, frontend, seed
+        self.index, self.seed = index, seed
+        self.frontend = None if frontend is None else copy.deepcopy(frontend).cpu()  # the model's may move to a GPU
         self.max_clip_seconds, self.crop, self.caption_choice = max_clip_seconds, crop, caption_choice
         self._clips, self._captions = self._items()
         limit = np.inf if max_clip_seconds is None else max_clip_seconds
