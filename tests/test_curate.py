@@ -109,6 +109,16 @@ def test_test_clips_and_their_families_leave_with_evidence(tmp_path):
     }
 
 
+def test_a_probes_own_training_clips_stay_and_are_counted(tmp_path, caplog):
+    clips = entries(
+        cut(tmp_path, "test", ["piano"], split="test", labels={"midi_family": "piano"}, family="piano"),
+        cut(tmp_path, "train", ["piano"], labels={"midi_family": "piano"}, family="piano"),
+        cut(tmp_path, "other probe", ["piano"], labels={"game_sound": "music"}, family="piano"),
+    )
+    assert [e.id for e in split_leaks(clips, PROBE_LABELS)[0]] == ["train"]
+    assert "midi_family: 1 training clips share a family" in caplog.text
+
+
 def corpus(folder: Path, families: int = 60) -> list:
     """Three domains of families of one to three clips, some with file names only, some with probe labels."""
     cuts = []

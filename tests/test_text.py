@@ -73,6 +73,8 @@ def test_normalise_keeps_letters_of_every_script():
         ("<b>dog</b> barks", "markup"),
         ("dog &amp; cat", "markup"),
         ("see https://example.org", "markup"),
+        ("take %1 steps", "markup"),
+        ("100% of www.example.org, says a voice", None),
         ("I'm sorry, I cannot help with that.", "refusal"),
         ("I am sorry, but I can't listen to audio.", "refusal"),
         ("As an AI language model, I have no ears.", "refusal"),
