@@ -1,0 +1,148 @@
+"""Manifests: lhotse cuts, one JSON object a line, with the CaptionStew caption field.
+
+``supervisions[0].custom["caption"]`` is a list of texts; its style, domain, source, licence, split, family, labels and
+questions stand beside it. Manifests on disk are the only contract between preparation and training.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from lhotse import AudioSource, MonoCut, Recording, SupervisionSegment
+from lhotse.serialization import deserialize_item
+
+from audiotext.data.corpus import Clip, DataError, Decoded, clean_captions, write_lines
+
+
+def clip_to_cut(clip: Clip, audio: Decoded) -> MonoCut:
+    """A lhotse cut of ``clip``; rate and duration are what the decoder found."""
+    captions, styles = clean_captions(clip)
+    recording = Recording(
+        id=clip.id,
+        sources=[AudioSource(type="file", channels=list(range(audio.channels)), source=str(clip.audio.resolve()))],
+        sampling_rate=audio.sampling_rate,
+        num_samples=audio.samples,
+        duration=audio.samples / audio.sampling_rate,
+        channel_ids=list(range(audio.channels)),
+    )
+    custom = {
+        "caption": captions,
+        "caption_style": styles,
+        "domain": clip.domain,
+        "source": clip.source,
+        "licence": clip.licence,
+        "split": clip.split,
+        "family": clip.family or clip.id,
+        "labels": dict(clip.labels),
+        "questions": [dict(q) for q in clip.questions],
+    }
+    segment = SupervisionSegment(
+        id=clip.id,
+        recording_id=clip.id,
+        start=0.0,
+        duration=audio.duration,
+        channel=audio.channel,
+        text=captions[0],
+        custom=custom,
+    )
+    return MonoCut(
+        id=clip.id,
+        start=clip.start,
+        duration=audio.duration,
+        channel=audio.channel,
+        recording=recording,
+        supervisions=[segment],
+    )
+
+
+def write_manifest(cuts: Iterable[Any], path: Path | str) -> None:
+    """Cuts as JSON lines, by atomic rename; a path that ends in .gz is compressed."""
+    path = Path(path)
+    lines = (json.dumps(cut.to_dict(), ensure_ascii=False) for cut in cuts)
+    if path.suffix != ".gz":
+        write_lines(path, lines)
+        return
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with gzip.open(temporary, "wt", encoding="utf-8") as file:
+        file.writelines(line + "\n" for line in lines)
+    os.replace(temporary, path)
+
+
+def read_manifest(path: Path | str) -> Iterator[Any]:
+    """The cuts of a manifest (.jsonl or .jsonl.gz). Raises DataError naming file, line and the wrong field."""
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"{path}: no such manifest; run the stage that writes it")
+    ids: dict[str, int] = {}
+    opener = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "rt", encoding="utf-8") as file:
+        for number, line in enumerate(_lines(file, path), 1):
+            if not line.strip():
+                continue
+            where = f"{path}:{number}"
+            cut = _cut(line, where)
+            if cut.id in ids:
+                raise DataError(f"{where}: id {cut.id!r} stands on line {ids[cut.id]} already; ids must be unique")
+            ids[cut.id] = number
+            yield cut
+
+
+def _lines(file: Iterable[str], path: Path) -> Iterator[str]:
+    try:
+        yield from file
+    except (UnicodeDecodeError, OSError, EOFError) as error:
+        raise DataError(f"{path}: cannot be read as text lines: {error}") from None
+
+
+def _cut(line: str, where: str) -> Any:
+    try:
+        tree = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{where}: not a JSON object: {error}") from None
+    problem = cut_problem(tree)
+    if problem:
+        raise DataError(f"{where}: {problem}")
+    try:
+        return deserialize_item(tree)
+    except Exception as error:  # lhotse raises anything here, from KeyError to AssertionError
+        raise DataError(f"{where}: cut {tree.get('id')!r} is not a lhotse cut: {type(error).__name__}: {error}") from None
+
+
+def cut_problem(tree: Any) -> str:
+    """What is wrong with a cut read from JSON; empty where nothing is."""
+    if not isinstance(tree, dict) or not isinstance(tree.get("id"), str):
+        return "expected a cut: a JSON object with a text field 'id'"
+    name = f"cut {tree['id']!r}"
+    segments = tree.get("supervisions")
+    if not isinstance(segments, list) or not segments or not isinstance(segments[0], dict):
+        return f"{name}: field 'supervisions' must be a list that holds one segment"
+    custom = segments[0].get("custom")
+    if not isinstance(custom, dict) or "caption" not in custom:
+        return f"{name}: field supervisions[0].custom['caption'] is missing: a list of texts is expected there"
+    captions = custom["caption"]
+    if isinstance(captions, str):
+        return f"{name}: field 'caption' is a plain text; it must be a list of texts: [{captions!r}]"
+    if not isinstance(captions, list) or not captions:
+        return f"{name}: field 'caption' must be a list of at least one text, got {captions!r}"
+    for i, caption in enumerate(captions):
+        if not isinstance(caption, str) or not caption.strip():
+            return f"{name}: field 'caption'[{i}] must be text that is not empty, got {caption!r}"
+    return _custom_problem(custom, name)
+
+
+def _custom_problem(custom: dict, name: str) -> str:
+    kinds = {"caption_style": list, "domain": str, "source": str, "licence": str, "split": str, "family": str}
+    for key, kind in (kinds | {"labels": dict, "questions": list}).items():
+        if key in custom and not isinstance(custom[key], kind):
+            wanted = {list: "a list", str: "text", dict: "an object of keys and values"}[kind]
+            return f"{name}: field {key!r} must be {wanted}, got {custom[key]!r}"
+    styles = custom.get("caption_style")
+    if styles is not None and len(styles) != len(custom["caption"]):
+        return f"{name}: {len(custom['caption'])} captions but {len(styles)} entries in field 'caption_style'"
+    return ""
