@@ -89,7 +89,10 @@ class CheckpointFolder:
 
 
 def write(state: dict[str, Any], path: Path) -> None:
-    """Save to a temporary name, flush to the disk, rename. Raises OSError (a full disk) with ``path`` untouched."""
+    """Save to a temporary name, flush to the disk, rename.
+
+    Raises CheckpointError where that fails (a full disk), with what ``path`` held untouched.
+    """
     temporary = path.with_name(f"{path.name}.tmp{os.getpid()}")
     try:
         with open(temporary, "wb") as file:
@@ -100,7 +103,10 @@ def write(state: dict[str, Any], path: Path) -> None:
     except BaseException as error:
         temporary.unlink(missing_ok=True)
         if isinstance(error, (OSError, RuntimeError)):  # torch reports a failed write as either
-            raise OSError(f"{path}: the checkpoint could not be written (is the disk full?): {error}") from error
+            raise CheckpointError(
+                f"{path}: the checkpoint could not be written ({_first_line(error)}); the one before it is whole: "
+                "make room and run the same command again"
+            ) from error
         raise
 
 

@@ -1,0 +1,43 @@
+"""Pretrain an audio encoder from captions.
+
+Writes config.yaml, checkpoints/, metrics.jsonl, tensorboard/, train.log and, at the end, model/ into --out. Typing the
+same command again goes on where it stopped; a complete run is left as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+HELP = "pretrain an audio encoder from captions"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", required=True, type=Path, help="such as conf/pretrain/contrastive.yaml")
+    parser.add_argument("--model", type=Path, help="model configuration, such as conf/model/tiny.yaml")
+    parser.add_argument("--train", type=Path, help="manifest to train on (data.train)")
+    parser.add_argument("--valid", type=Path, help="manifest to validate on (data.valid)")
+    parser.add_argument("--tokenizer", required=True, type=Path, help="folder of the tokenizer")
+    parser.add_argument("--out", required=True, type=Path, help="folder of the run")
+    parser.add_argument(
+        "--resume", default="auto", metavar="auto|never|PATH",
+        help="auto: from the newest good checkpoint of --out, if any (default); never: start over and remove the "
+        "checkpoints there; PATH: from that checkpoint",
+    )  # fmt: skip
+    parser.add_argument("--init", type=Path, metavar="MODEL", help="model folder to start from where weights fit")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="change fields of the configuration")
+
+
+def run(args: argparse.Namespace) -> int:
+    from audiotext.config import from_tree, load_tree, merge
+    from audiotext.text.tokenizer import Tokenizer
+    from audiotext.train.config import PretrainConfig
+    from audiotext.train.run import pretrain
+
+    trees = [load_tree(args.config)]
+    if args.model:
+        trees.append({"model": load_tree(args.model)})
+    data = {name: str(getattr(args, name)) for name in ("train", "valid") if getattr(args, name)}
+    config = from_tree(PretrainConfig, merge(*trees, {"data": data}, overrides=args.set), str(args.config))
+    pretrain(config, Tokenizer(args.tokenizer), args.out, args.resume, args.init)
+    return 0

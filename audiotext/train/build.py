@@ -1,0 +1,118 @@
+"""From a configuration to a trainer: model, objective, data."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from audiotext.config import ConfigError
+from audiotext.data.audio import AudioError, read_cut
+from audiotext.data.dataset import AudioTextDataset
+from audiotext.data.index import ManifestIndex
+from audiotext.data.loader import Loader, make_loader
+from audiotext.frontend.base import Frontend
+from audiotext.hub import load_model
+from audiotext.model import AudioTextModel
+from audiotext.text.tokenizer import Tokenizer
+from audiotext.train.config import PretrainConfig
+from audiotext.train.learner import Learner
+from audiotext.train.stream import BatchStream
+from audiotext.train.trainer import Trainer
+from audiotext.types import Batch
+
+_log = logging.getLogger(__name__)
+
+
+def build_trainer(config: PretrainConfig, tokenizer: Tokenizer | None, init: Path | None = None) -> Trainer:
+    """The trainer of a new run; the random weights of its encoder are those of `audiotext init --seed`.
+
+    The model keeps only the parts that the objective needs. ``init`` is a model folder to start from.
+    """
+    t = config.train
+    if t.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("train.device is cuda, but torch finds no GPU here; set train.device=cpu")
+    objective = config.objective.build()
+    torch.manual_seed(t.seed)
+    model = config.model.pruned(objective.parts).build(tokenizer)
+    if init is not None:
+        start_from(model, init)
+    train, valid = build_data(config, model.frontend)
+    trainer = Trainer(config, Learner(model, objective).to(t.device), BatchStream(train), valid)
+    if valid is not None:
+        trainer.audio = audio_reader(valid.loader.dataset.index, model.frontend.sample_rate)
+    return trainer
+
+
+def build_data(config: PretrainConfig, frontend: Frontend) -> tuple[Loader, FixedBatches | None]:
+    """Training and validation batches; features that are not stored are computed by ``frontend`` on the fly."""
+    d, seed = config.data, config.train.seed
+    if d.train is None:
+        raise ConfigError("data.train is empty: give the manifest to train on, with --train")
+    index = _index(d.train, frontend)
+    dataset = AudioTextDataset(index, frontend, d.max_clip_seconds, "random", d.caption_choice, seed, d.cache)
+    train = make_loader(dataset, d.sampler, d.workers, seed)
+    if d.valid is None:
+        return train, None
+    index = _index(d.valid, frontend)
+    dataset = AudioTextDataset(index, frontend, d.max_clip_seconds, "center", "first", seed, d.cache)
+    fixed = replace(d.sampler, shuffle=False, drop_last=False)
+    return train, FixedBatches(make_loader(dataset, fixed, 0, seed))
+
+
+def start_from(model: AudioTextModel, folder: Path) -> None:
+    """Copy the weights of a model folder where name and shape fit; the log names what did not.
+
+    Raises ConfigError where nothing of the encoder fits.
+    """
+    source, target = load_model(folder).state_dict(), model.state_dict()
+    fits = {k: v for k, v in source.items() if k in target and v.shape == target[k].shape}
+    if not any(k.startswith("encoder.") for k in fits):
+        raise ConfigError(f"--init {folder}: not one of its encoder's weights fits this model's encoder")
+    model.load_state_dict(fits, strict=False)
+    _log.info("%s: %d of the model's %d tensors start from it", folder, len(fits), len(target))
+    for what, names in (("random, not in it", target.keys() - fits.keys()), ("dropped", source.keys() - fits.keys())):
+        if names:
+            _log.info("%s: %s", what, ", ".join(sorted(names)))
+
+
+class FixedBatches:
+    """The batches of a loader's first epoch, the same however often they are asked for."""
+
+    def __init__(self, loader: Loader):
+        self.loader = loader
+
+    def __iter__(self) -> Iterator[Batch]:
+        self.loader.state = (0, 0)
+        return iter(self.loader)
+
+
+def audio_reader(index: ManifestIndex, rate: int) -> Callable[[str], tuple[Tensor, int] | None]:
+    """A function: clip id -> its waveform (S,) and rate, or None, with a warning, where it cannot be decoded."""
+
+    def read(clip_id: str) -> tuple[Tensor, int] | None:
+        cut = index.cut(index.ids.index(clip_id))
+        if not cut.has_recording:
+            _log.warning("%s: no recording in the manifest, so TensorBoard has no audio of it", clip_id)
+            return None
+        try:
+            return read_cut(cut, rate), rate
+        except AudioError as error:
+            _log.warning("%s: TensorBoard has no audio of it: %s", clip_id, error)
+            return None
+
+    return read
+
+
+def _index(manifest: Path, frontend: Frontend) -> ManifestIndex:
+    index = ManifestIndex(manifest)
+    if index.feature_dim not in (None, frontend.feature_dim):
+        raise ConfigError(
+            f"{manifest}: its features have {index.feature_dim} bins, the model's frontend {frontend.feature_dim}; "
+            "extract them again with the same frontend"
+        )
+    return index

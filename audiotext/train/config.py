@@ -1,0 +1,129 @@
+"""Everything a pretraining run is made of, as one tree of dataclasses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from audiotext.config import ConfigError, part
+from audiotext.data.sampling import SamplerConfig
+from audiotext.frontend.augment import AugmentConfig
+from audiotext.model import ModelConfig
+from audiotext.objective import OBJECTIVES
+
+
+@dataclass
+class OptimizerConfig:
+    """ScaledAdam with the Eden schedule, as icefall trains Zipformers."""
+
+    lr: float = 0.045
+    """Learning rate at its height; it is relative to the size of each parameter."""
+    betas: tuple[float, float] = (0.9, 0.98)
+    """Decay of the moments of the gradient."""
+    clipping_scale: float = 2.0
+    """Gradients above this many times their recent median norm are scaled down."""
+    lr_batches: float = 7500.0
+    """Steps after which the rate begins to fall: at step t it is scaled by ((t / b)^2 + 1)^-1/4."""
+    lr_epochs: float = 3.5
+    """Epochs after which the rate begins to fall, by the same formula."""
+    warmup_batches: float = 500.0
+    """Steps over which the rate rises from ``warmup_start`` times itself."""
+    warmup_start: float = 0.5
+    """Share of the rate at step 0."""
+
+
+@dataclass
+class DataConfig:
+    """Which clips are trained and validated on, and how they are read."""
+
+    train: Path | None = None
+    """Manifest to train on."""
+    valid: Path | None = None
+    """Manifest to validate on; null trains without validation."""
+    sampler: SamplerConfig = field(default_factory=SamplerConfig)
+    """How clips are put into batches."""
+    max_clip_seconds: float = 10.0
+    """Longer clips are cropped: at random while training, their middle at validation."""
+    caption_choice: Literal["random", "first", "all"] = "random"
+    """Which caption of a clip an epoch sees; "all" makes every caption an example of its own."""
+    workers: int = 0
+    """Processes that read ahead; 0 reads in the training process."""
+    cache: bool = True
+    """Keep features in memory after their first reading."""
+
+
+@dataclass
+class TrainConfig:
+    """How long and with what care."""
+
+    max_steps: int | None = None
+    """Optimizer steps of the run."""
+    epochs: int | None = None
+    """Passes over the training data; give this or ``max_steps``, or both to stop at the first."""
+    accumulate: int = 1
+    """Batches per step; each batch is an objective's batch of its own (contrastive negatives are not shared)."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Arithmetic of the model; bf16 by autocast."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where to train."""
+    seed: int = 0
+    """Everything random follows from it."""
+    threads: int | None = None
+    """CPU threads of the arithmetic; null takes every core this process may use."""
+    log_interval: int = 20
+    """Steps between log lines."""
+    valid_interval: int = 200
+    """Steps between validations."""
+    save_interval: int = 200
+    """Steps between checkpoints."""
+    keep_last: int = 2
+    """Checkpoints kept, beside the best."""
+    average_period: int = 10
+    """Steps between updates of the running average of the weights, which validation and the final model use."""
+    average_power: float = 8.0
+    """How far the average leans to late steps: step t weighs t^(power - 1); 1 weighs all alike, as icefall does."""
+    num_sample_clips: int = 6
+    """Validation clips shown in TensorBoard."""
+    max_skipped: int = 10
+    """Stop after this many steps in a row whose loss or gradient is not finite."""
+
+    def __post_init__(self) -> None:
+        if self.max_steps is None and self.epochs is None:
+            raise ConfigError("train.max_steps and train.epochs are both empty: give one of them")
+        for name in ("max_steps", "epochs", "accumulate", "log_interval", "valid_interval", "save_interval",
+                     "keep_last", "average_period", "max_skipped", "threads"):  # fmt: skip
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"{name}: must be at least 1, got {value}")
+
+
+@dataclass
+class PretrainConfig:
+    """One pretraining run."""
+
+    model: ModelConfig
+    objective: Any = part(OBJECTIVES, "contrastive")
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    train: TrainConfig = field(default_factory=lambda: TrainConfig(max_steps=1000))
+
+
+FREE_ON_RESUME = (
+    "data.train",
+    "data.valid",
+    "data.workers",
+    "data.cache",
+    "train.max_steps",
+    "train.epochs",
+    "train.device",
+    "train.threads",
+    "train.log_interval",
+    "train.valid_interval",
+    "train.save_interval",
+    "train.keep_last",
+    "train.num_sample_clips",
+    "train.max_skipped",
+)
+"""Fields that may differ when a run is resumed: they do not change what a step computes."""

@@ -1,0 +1,109 @@
+"""One pretraining run in one folder: start or resume, train, save the model."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import sys
+from pathlib import Path
+
+import torch
+
+from audiotext.config import ConfigError, save, to_tree
+from audiotext.hub import save_model
+from audiotext.text.tokenizer import Tokenizer
+from audiotext.train import distributed
+from audiotext.train.build import build_trainer
+from audiotext.train.checkpoint import CheckpointFolder, read
+from audiotext.train.config import FREE_ON_RESUME, PretrainConfig
+from audiotext.train.folder import changed_keys, locked, logged
+from audiotext.train.interrupt import Interrupt
+from audiotext.train.learner import count_parameters
+from audiotext.train.tracker import Tracker
+from audiotext.train.trainer import Trainer
+
+_log = logging.getLogger(__name__)
+
+
+def pretrain(
+    config: PretrainConfig, tokenizer: Tokenizer | None, out: Path, resume: str = "auto", init: Path | None = None
+) -> bool:
+    """Train into ``out``: config.yaml, checkpoints/, model/, metrics.jsonl, tensorboard/, train.log.
+
+    ``resume`` is "auto" (go on from the newest good checkpoint of ``out``), "never" (remove what an earlier run left
+    there) or the path of a checkpoint. ``init`` is a model folder whose weights, where they fit, are started from.
+    Returns False where the run was interrupted and can be resumed. Raises ConfigError, DataError or TrainingError.
+    """
+    distributed.setup()
+    torch.set_num_threads(config.train.threads or len(os.sched_getaffinity(0)))
+    with locked(out), logged(out / "train.log"), Interrupt() as interrupt:
+        checkpoints = CheckpointFolder(out / "checkpoints", config.train.keep_last)
+        state = find_state(checkpoints, resume, config)
+        trainer = build_trainer(config, tokenizer, None if state else init)
+        if state:
+            trainer.load_state_dict(state)
+        if trainer.complete and (out / "model" / "config.yaml").is_file():
+            _log.info("%s: already complete, at step %d", out, trainer.progress.step)
+            return True
+        _summarise(trainer)
+        save(config, out / "config.yaml")
+        tracker = Tracker(out, trainer.progress.step)
+        try:
+            complete = trainer.fit(checkpoints, tracker, interrupt)
+        finally:
+            tracker.close()
+        if complete:
+            with trainer.average.applied(trainer.learner):
+                digest = save_model(trainer.learner.model, out / "model")
+            _log.info("%s: the averaged model of step %d, hash %s", out / "model", trainer.progress.step, digest)
+        else:
+            _log.info("%s: saved at step %d; continue with: %s", interrupt.requested, trainer.progress.step, _command())
+        return complete
+
+
+def find_state(checkpoints: CheckpointFolder, resume: str, config: PretrainConfig) -> dict | None:
+    """The state to start from, None for a new run. Raises ConfigError where it was saved under another config."""
+    if resume == "never":
+        checkpoints.clear()
+        return None
+    if resume == "auto":
+        found = checkpoints.newest()
+        if found is None:
+            return None
+        path, state = found
+    else:
+        path = Path(resume)
+        state = read(path)
+    changed = changed_keys(state["config"], to_tree(config), FREE_ON_RESUME)
+    if changed:
+        raise ConfigError(
+            f"{path}: saved under another configuration, different in {', '.join(changed)}. Restore these values, "
+            "give another --out, or start over with --resume never"
+        )
+    _log.info("resuming from %s", path)
+    return state
+
+
+def _summarise(trainer: Trainer) -> None:
+    """What is about to happen, before it does."""
+    parts = count_parameters(trainer.learner)
+    named = ", ".join(f"{name} {count:,}" for name, count in parts.items())
+    _log.info("%s parameters to train: %s", f"{sum(parts.values()):,}", named)
+    loader, t = trainer.stream.loader, trainer.config.train
+    hours = loader.dataset.durations.sum() / 3600
+    _log.info("training data: %d clips, %.2f hours, %d batches an epoch", len(loader.dataset), hours, len(loader))
+    if trainer.valid is not None:
+        _log.info("validation data: %d clips, every %d steps", len(trainer.valid.loader.dataset), t.valid_interval)
+    epochs = trainer.planned_steps * t.accumulate / max(len(loader), 1)
+    audio = epochs * hours
+    _log.info(
+        "plan: step %d to %d; in all %.1f epochs, %.1f hours of audio, %.0f minutes if a second trains on 100 of audio "
+        "(the log lines tell the true pace); %s on %s, %d threads",
+        trainer.progress.step, trainer.planned_steps, epochs, audio, audio * 0.6,
+        t.precision, t.device, torch.get_num_threads(),
+    )  # fmt: skip
+
+
+def _command() -> str:
+    return shlex.join(["audiotext", *sys.argv[1:]])

@@ -1,0 +1,45 @@
+"""An endless stream of training batches that knows, and can return to, its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from audiotext.config import ConfigError
+from audiotext.data.loader import Loader
+from audiotext.types import Batch
+
+
+class BatchStream:
+    """The batches of ``loader``, epoch after epoch, from the loader's state on."""
+
+    def __init__(self, loader: Loader):
+        self.loader = loader
+        self._iterator: Iterator[Batch] | None = None
+
+    @property
+    def epoch(self) -> int:
+        """Epoch of the batch to come next."""
+        return self.loader.state[0]
+
+    def __next__(self) -> Batch:
+        while True:
+            if self._iterator is None:
+                self._iterator = iter(self.loader)
+            batch = next(self._iterator, None)
+            if batch is not None:
+                return batch
+            self._iterator = None  # the loader now stands at the next epoch; it raises where one has no batch at all
+
+    def state_dict(self) -> dict[str, int]:
+        epoch, position = self.loader.state
+        return {"epoch": epoch, "position": position, "clips": len(self.loader.dataset)}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go to a saved place. Raises ConfigError where the data are not those it was saved on."""
+        clips = len(self.loader.dataset)
+        if state["clips"] != clips:
+            raise ConfigError(
+                f"the training data changed: {state['clips']} clips when the checkpoint was saved, {clips} now; "
+                "bring them back, or start over with --resume never"
+            )
+        self.loader.state, self._iterator = (state["epoch"], state["position"]), None

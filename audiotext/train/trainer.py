@@ -1,0 +1,260 @@
+"""The training loop, for every objective."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass, replace
+
+import torch
+from torch import Tensor
+
+from audiotext.config import to_tree
+from audiotext.optim import Eden, ScaledAdam, parameter_groups
+from audiotext.train.average import RunningAverage
+from audiotext.train.checkpoint import CheckpointFolder
+from audiotext.train.config import PretrainConfig
+from audiotext.train.interrupt import Interrupt
+from audiotext.train.learner import Learner
+from audiotext.train.meter import Meter
+from audiotext.train.randomness import derive_seed, seed_everything
+from audiotext.train.stream import BatchStream
+from audiotext.train.tracker import AudioReader, Tracker
+from audiotext.train.validate import Validation, validate
+from audiotext.types import Batch
+
+_log = logging.getLogger(__name__)
+_POINTS = 300  # in the embedding projector
+
+
+class TrainingError(ValueError):
+    """Training cannot go on; the message says why and what to try."""
+
+
+@dataclass
+class Progress:
+    """How far a run is. ``validated`` is the last step that was validated, ``skipped`` counts steps without update."""
+
+    step: int = 0
+    validated: int = 0
+    skipped: int = 0
+    skipped_in_row: int = 0
+    best_loss: float = math.inf
+
+
+class Trainer:
+    """Trains ``learner`` on ``stream``, measures it on ``valid``, and can save and restore all of its state.
+
+    What step t computes depends on the state after step t - 1 and on (seed, t) alone, so a run that is restored
+    gives, on a CPU, the same bits as one that was never interrupted.
+    """
+
+    def __init__(self, config: PretrainConfig, learner: Learner, stream: BatchStream, valid: Iterable[Batch] | None):
+        self.config, self.learner, self.stream, self.valid = config, learner, stream, valid
+        self.device = learner.model.device
+        self.parameters = [p for p in learner.parameters() if p.requires_grad]
+        o = config.optimizer
+        groups = parameter_groups(learner, o.lr)
+        self.optimizer = ScaledAdam(groups, lr=o.lr, betas=o.betas, clipping_scale=o.clipping_scale)
+        self.schedule = Eden(self.optimizer, o.lr_batches, o.lr_epochs, o.warmup_batches, o.warmup_start)
+        self.augment = config.augment.build()
+        self.average = RunningAverage(learner, config.train.average_period, config.train.average_power)
+        self.progress, self.meter = Progress(), Meter()
+        self.audio: AudioReader = lambda clip_id: None
+        """Reads the audio of the validation clips that TensorBoard shows."""
+
+    @property
+    def planned_steps(self) -> int:
+        """Steps of the whole run; where only epochs are given, by the length of the present one."""
+        t = self.config.train
+        by_epochs = math.inf if t.epochs is None else t.epochs * len(self.stream.loader) // t.accumulate
+        return int(min(math.inf if t.max_steps is None else t.max_steps, max(by_epochs, 1)))
+
+    @property
+    def done(self) -> bool:
+        t = self.config.train
+        by_steps = t.max_steps is not None and self.progress.step >= t.max_steps
+        return by_steps or (t.epochs is not None and self.stream.epoch >= t.epochs)
+
+    @property
+    def complete(self) -> bool:
+        """All steps done and the last one validated."""
+        return self.done and not self._validation_due()
+
+    def fit(self, checkpoints: CheckpointFolder, tracker: Tracker, interrupt: Interrupt) -> bool:
+        """Train to the end. Returns False where it was interrupted; the state is saved either way."""
+        t, p = self.config.train, self.progress
+        saved = p.step
+        clock = _Clock(p.step)
+        while True:
+            better = False
+            if self._validation_due() and not interrupt.requested:  # else right after resuming
+                better = self._validate(tracker)
+            if p.step > saved and (better or self.done or interrupt.requested or p.step % t.save_interval == 0):
+                checkpoints.save(self.state_dict(), is_best=better)
+                saved = p.step
+            if self.done or interrupt.requested:
+                return self.complete
+            with clock.step(self.meter):
+                norm = self.step()
+            if p.step % t.log_interval == 0:
+                self._report(tracker, clock, norm)
+
+    def step(self) -> float:
+        """One update of the weights. Returns the gradient's norm; the update is skipped where it is not finite."""
+        t, p = self.config.train, self.progress
+        self.learner.train()
+        self.learner.model.set_step(p.step)
+        self.schedule.step_epoch(self.stream.epoch)
+        self.schedule.step_batch(p.step)
+        self.optimizer.zero_grad()
+        ids, norm = [], math.nan
+        for micro in range(t.accumulate):
+            batch = next(self.stream).to(self.device)
+            ids += batch.ids
+            seed_everything(t.seed, p.step, micro)
+            with self._precision():
+                loss, report = self.learner(self._augmented(batch, micro))
+            if not torch.isfinite(loss):
+                break
+            (loss / t.accumulate).backward()
+            self.meter.add_batch(batch, loss.detach(), report)
+        else:
+            norm = gradient_norm(self.parameters)
+        p.step += 1
+        if math.isfinite(norm):
+            self.optimizer.step()
+            p.skipped_in_row = 0
+        else:
+            self._skip(ids)
+        self.average.update(self.learner, p.step)
+        return norm
+
+    def state_dict(self) -> dict:
+        return {
+            "step": self.progress.step,
+            "progress": asdict(self.progress),
+            "model": self.learner.model.state_dict(),
+            "objective": self.learner.objective.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "stream": self.stream.state_dict(),
+            "meter": self.meter.state_dict(),
+            "config": to_tree(self.config),
+        }
+
+    def load_state_dict(self, state: dict) -> None:
+        """Raises ConfigError or ValueError where the state is of other data or of another model."""
+        self.stream.load_state_dict(state["stream"])
+        self.learner.model.load_state_dict(state["model"])
+        self.learner.objective.load_state_dict(state["objective"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.meter.load_state_dict(state["meter"])
+        self.progress = Progress(**state["progress"])
+
+    def _precision(self) -> torch.autocast | nullcontext:
+        if self.config.train.precision == "bf16":
+            return torch.autocast(self.device.type, torch.bfloat16)
+        return nullcontext()
+
+    def _augmented(self, batch: Batch, micro: int) -> Batch:
+        generator = torch.Generator().manual_seed(derive_seed(self.config.train.seed, self.progress.step, micro, 1))
+        return replace(batch, feats=self.augment(batch.feats, generator))
+
+    def _skip(self, ids: list[str]) -> None:
+        p = self.progress
+        p.skipped, p.skipped_in_row = p.skipped + 1, p.skipped_in_row + 1
+        _log.warning("step %d skipped: loss or gradient not finite; clips %s", p.step, ", ".join(ids))
+        if p.skipped_in_row >= self.config.train.max_skipped:
+            raise TrainingError(
+                f"stopped at step {p.step}: the loss or its gradient was not finite {p.skipped_in_row} steps in a row. "
+                f"Look at the last clips ({', '.join(ids[:5])}) for broken audio or features, lower optimizer.lr (now "
+                f"{self.config.optimizer.lr:g}), raise optimizer.warmup_batches, or train with train.precision=fp32; "
+                "the checkpoints from before are kept"
+            )
+
+    def _validation_due(self) -> bool:
+        p = self.progress
+        due = p.step % self.config.train.valid_interval == 0 or self.done
+        return self.valid is not None and due and p.validated < p.step
+
+    def _validate(self, tracker: Tracker) -> bool:
+        """Measure the averaged weights. Returns whether they are the best so far."""
+        p, t = self.progress, self.config.train
+        started = time.monotonic()
+        seed_everything(t.seed, p.step)
+        with self.average.applied(self.learner), self._precision():
+            found = validate(self.learner, self.valid, t.num_sample_clips)
+        self._show(tracker, found, first=p.validated == 0)
+        loss, p.validated = found.scalars["loss"], p.step
+        better = loss < p.best_loss
+        if better:
+            p.best_loss = loss
+        shown = [f"{name} {value:.3f}" for name, value in found.scalars.items() if not name.endswith("median_rank")]
+        seconds = time.monotonic() - started
+        _log.info("step %d validation%s: %s (%.1f s)", p.step, ", best" if better else "", ", ".join(shown), seconds)
+        return better
+
+    def _show(self, tracker: Tracker, found: Validation, first: bool) -> None:
+        step = self.progress.step
+        tracker.scalars("valid", step, self.stream.epoch, found.scalars)
+        tracker.samples(step, found.samples)
+        if first:
+            tracker.fixed_samples(step, found.samples, self.audio)
+        rows = torch.linspace(0, len(found.ids) - 1, min(_POINTS, len(found.ids))).long().tolist()
+        metadata = [[found.domains[i], found.ids[i]] for i in rows]
+        tracker.embeddings(step, found.vectors[rows], metadata, ["domain", "id"])
+        tracker.flush()
+
+    def _report(self, tracker: Tracker, clock: _Clock, norm: float) -> None:
+        p = self.progress
+        values = self.meter.means()
+        speed = clock.speed()
+        rate = self.optimizer.param_groups[0]["lr"]
+        values |= {"lr": rate, "grad_norm": norm, "audio_seconds_per_second": speed, "skipped": float(p.skipped)}
+        tracker.scalars("train", p.step, self.stream.epoch, values)
+        total = self.planned_steps
+        _log.info(
+            "step %d/%d, epoch %d: loss %.4f, lr %.2e, %.0f audio-s/s, %s left",
+            p.step, total, self.stream.epoch, values.get("loss", math.nan), rate, speed, clock.left(p.step, total),
+        )  # fmt: skip
+        self.meter.clear()
+
+
+def gradient_norm(parameters: list[Tensor]) -> float:
+    """2-norm of all gradients together."""
+    norms = [p.grad.norm() for p in parameters if p.grad is not None]
+    return float(torch.stack(norms).norm()) if norms else 0.0
+
+
+class _Clock:
+    """Speed of the steps since the last log line, and the time that is left."""
+
+    def __init__(self, step: int):
+        self.first_step, self.start = step, time.monotonic()
+        self.spent = self.audio = 0.0
+
+    @contextmanager
+    def step(self, meter: Meter) -> Iterator[None]:
+        started, before = time.monotonic(), meter.seconds
+        yield
+        self.spent += time.monotonic() - started
+        self.audio += meter.seconds - before
+
+    def speed(self) -> float:
+        """Seconds of audio per second spent in steps since the last call."""
+        speed = self.audio / max(self.spent, 1e-9)
+        self.spent = self.audio = 0.0
+        return speed
+
+    def left(self, step: int, total: int) -> str:
+        """Time to the last step at the pace so far, validations included."""
+        pace = (time.monotonic() - self.start) / max(step - self.first_step, 1)
+        minutes, seconds = divmod(round(pace * max(total - step, 0)), 60)
+        return f"{minutes} min {seconds:02d} s" if minutes < 100 else f"{minutes / 60:.1f} h"
