@@ -10,7 +10,8 @@ MAX_WORDS = 250
 MAX_CHARACTERS = 1500
 
 _MARKUP = re.compile(
-    r"</?[a-z][^<>]*>|&(?:[a-z]+|#\d+);|https?://|(?<!\d)%\d|```|\]\(|\*\*\S|^\s*[\[{]\s*\"", re.IGNORECASE | re.MULTILINE
+    r"</?[a-z][^<>]*>|&(?:[a-z]+|#\d+);|https?://|(?<!\d)%\d|```|\]\(|\*\*\S|^\s*[\[{]\s*\"",
+    re.IGNORECASE | re.MULTILINE,
 )
 _TASK = r"(?:assist|help|provide|describe|listen|hear|generate|process|access|fulfil+|captions?|audio|request)"
 _CANNOT = r"(?:can ?t|cannot|can not|unable to|not able to)"
