@@ -18,7 +18,17 @@ TREES = {
     "transformer-strided-8": {"dim": 32, "layers": 1, "front": {"name": "strided", "subsampling": 8}},
     "transformer-patch-3": {"dim": 32, "layers": 1, "front": {"name": "patch", "subsampling": 3}},
     "statistics": {},
-}
+    "zipformer": {
+        "front": {"name": "conv2d", "channels": [4, 8, 16]}, "layers": [1, 2, 1], "downsampling": [1, 2, 4],
+        "dims": [24, 32, 40], "ff_dims": [32], "heads": [2], "unmasked_dims": [16], "kernels": [15, 7, 7],
+        "query_dims": [8], "value_dims": [6], "pos_dim": 16,
+    },
+    "zipformer-strided": {
+        "front": {"name": "strided", "subsampling": 2}, "layers": [1, 1], "downsampling": [2, 1], "dims": [40, 24],
+        "ff_dims": [32], "heads": [2], "unmasked_dims": [16], "kernels": [7], "query_dims": [8], "value_dims": [6],
+        "pos_dim": 16,
+    },
+}  # fmt: skip
 
 
 def build(case: str, **changes):

@@ -1,0 +1,77 @@
+"""The Swoosh activations of Zipformer (Yao et al. 2023, section 3.4), in plain torch.
+
+SwooshL(x) = log(1 + exp(x - 4)) - 0.08 x - 0.035, SwooshR(x) = log(1 + exp(x - 1)) - 0.08 x - 0.313261687.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear, softplus
+
+from audiotext.encoder.zipformer.dropout import shared_dropout
+from audiotext.encoder.zipformer.schedule import Scheduled
+
+SLOPE = 0.08
+OFFSETS = {"L": (4.0, 0.035), "R": (1.0, 0.313261687)}
+"""Kind -> shift of the argument, and what is subtracted."""
+
+
+class _Swoosh(torch.autograd.Function):
+    """Keeps only its input for the backward pass."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, shift: float, constant: float) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.shift = shift
+        return softplus(x - shift).sub_(x, alpha=SLOPE).sub_(constant)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        (x,) = ctx.saved_tensors
+        return (x - ctx.shift).sigmoid_().sub_(SLOPE).mul_(grad), None, None
+
+
+def swoosh(x: Tensor, kind: Literal["L", "R"]) -> Tensor:
+    return _Swoosh.apply(x, *OFFSETS[kind])
+
+
+class Swoosh(nn.Module):
+    def __init__(self, kind: Literal["L", "R"]):
+        super().__init__()
+        self.kind = kind
+
+    def forward(self, x: Tensor) -> Tensor:
+        return swoosh(x, self.kind)
+
+    def extra_repr(self) -> str:
+        return self.kind
+
+
+class SwooshLinear(nn.Linear):
+    """Swoosh, dropout shared along time, linear: the second half of a feed-forward block."""
+
+    def __init__(self, dim: int, output_dim: int, kind: Literal["L", "R"], dropout: Scheduled, initial_scale: float):
+        super().__init__(dim, output_dim)
+        scale_initial_(self, initial_scale)
+        self.kind, self.dropout = kind, dropout
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, D) -> (B, T, output_dim)."""
+        return linear(shared_dropout(swoosh(x, self.kind), self.dropout, self.training), self.weight, self.bias)
+
+
+def scale_initial_(layer: nn.Linear | nn.Conv2d, scale: float) -> None:
+    """Start a layer small, so that the block it ends begins as almost nothing."""
+    with torch.no_grad():
+        layer.weight.mul_(scale)
+        if layer.bias is not None:
+            nn.init.uniform_(layer.bias, -0.1 * scale, 0.1 * scale)
+
+
+def scaled_linear(dim: int, output_dim: int, scale: float, bias: bool = True) -> nn.Linear:
+    layer = nn.Linear(dim, output_dim, bias=bias)
+    scale_initial_(layer, scale)
+    return layer
