@@ -19,14 +19,18 @@ _FRAME_TYPE = np.dtype("<f2")
 
 @register_writer
 class ShardWriter(FeaturesWriter):
-    """Appends matrices (T, F) to one shard file. A key tells where: ``first_value,frames,bins``."""
+    """Appends matrices (T, F) to one shard, which appears when the ``with`` block ends well.
+
+    A key tells where a matrix lies: ``first_value,frames,bins``.
+    """
 
     name = "audiotext_shard"
 
     def __init__(self, storage_path: str | Path, *args: object, **kwargs: object):
         self._path = Path(storage_path)
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self._path.open("wb")
+        self._temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+        self._file = self._temporary.open("wb")
         self._written = 0
 
     @property
@@ -40,10 +44,14 @@ class ShardWriter(FeaturesWriter):
         self._written += value.size
         return place
 
-    def __exit__(self, *args: object) -> None:
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
+    def __exit__(self, kind: object = None, *args: object) -> None:
+        with self._file:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        if kind is None:
+            os.replace(self._temporary, self._path)
+        else:
+            self._temporary.unlink()
 
 
 @register_reader

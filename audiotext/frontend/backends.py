@@ -73,6 +73,10 @@ def _native(config: FbankConfig) -> Backend:
     native = _module("kaldi_native_fbank", "kaldi-native-fbank", "pip install kaldi-native-fbank")
     options = native.FbankOptions()
     _set_options(options, config)
+    try:
+        native.OnlineFbank(options)
+    except ValueError as error:
+        raise ConfigError(f"fbank: kaldi-native-fbank refuses these options: {error}") from None
 
     def fbank(wave: Tensor) -> Tensor:
         computer = native.OnlineFbank(options)
