@@ -238,6 +238,7 @@ def decode(job: tuple[str, float, float | None, tuple[float, float]]) -> Decoded
     try:
         with soundfile.SoundFile(path) as file:
             rate, total, channels = file.samplerate, file.frames, file.channels
+            estimated = duration is None and file.format == "MP3"  # the header's length is an estimate there
             file.seek(min(total, round(start * rate)))
             length = total / rate - start if duration is None else duration
             if not shortest <= length <= longest:
@@ -245,7 +246,9 @@ def decode(job: tuple[str, float, float | None, tuple[float, float]]) -> Decoded
             wave = file.read(round(length * rate), dtype="float32", always_2d=True)
     except (RuntimeError, OSError, ValueError) as error:
         return Decoded(f"unreadable: {error}")
-    if len(wave) < 0.99 * length * rate - 1:
+    if estimated:
+        total, length = len(wave) + round(start * rate), len(wave) / rate
+    if not len(wave) or len(wave) < 0.99 * length * rate - 1:
         return Decoded(f"truncated: {len(wave) / rate:.2f} s could be read of {length:.2f} s")
     if not np.isfinite(wave).all():
         return Decoded("not finite: the samples hold NaN or infinity")

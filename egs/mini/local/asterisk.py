@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import soundfile
-
-from audiotext.data.corpus import Clip
 from packages import TELEPHONE, folder
 from phrases import LANGUAGES, Captions, ask, draw, kind, number, words, yes_no
+
+from audiotext.data.corpus import Clip
 
 EXPECTED = {"train": 305, "test": 95}
 # language -> (folder, name, woman or man, country)
@@ -69,9 +69,9 @@ def _clip(code: str, prompt: str, path: Path, text: str, translated: str, split:
     language, label = LANGUAGES[code], LABELS[code]
     their = "her" if who == "woman" else "his"
     captions = Captions()
+    captions.add("transcript", f'{label}, a {who} on the telephone, says: "{text}"')
+    captions.add("translation", f'a {who} says in {language}, meaning "{translated}"' if translated else "")
     captions.add("template", f"a {who} speaks {language} on the telephone", f"{label}, telephone prompt")
-    captions.add("transcript", f'a {who} says in {language}: "{text}"')
-    captions.add("translation", f'{name} says in {language} that means "{translated}"' if translated else "")
     captions.add("template", f"{name}, {'an' if country[0] in 'AI' else 'a'} {country} {who}, speaks {language}")
     captions.add("description", f"{language} speech of a {who} over a narrow telephone line",
                  f"the telephone system announces in {language}, in the voice of {name}",

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from audiotext.data.corpus import Clip
 from packages import folder
 from phrases import ask, draw, effect, kind, number, yes_no
+
+from audiotext.data.corpus import Clip
 
 COUNT = 40  # they are all alike
 EXPECTED = {"train": COUNT}

@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from audiotext.data.corpus import Clip
 from packages import folder
 from phrases import Captions, ask, kind, number, pick, stem, words, yes_no
+
+from audiotext.data.corpus import Clip
 
 EXPECTED = {"train": 515, "test": 130}
 # pack -> (label, who speaks, an adjective or so for the way of speaking)
 PACKS = {
     "British": ("british", "a British gentleman", "with a British accent"),
-    "Classic": ("classic", "the classic hedgehog", "in the classic style"),
+    "Classic": ("classic", "the classic hedgehog", "in a high cartoon voice"),
     "Default": ("default", "the default hedgehog", "in a cartoon hedgehog voice"),
     "HillBilly": ("hillbilly", "a hillbilly", "with a country accent"),
     "Mobster": ("mobster", "a mobster", "like a gangster"),
@@ -42,30 +43,33 @@ NOISES = {
     "Laugh": "laughs", "PoisonCough": "coughs", "PoisonMoan": "moans", "Ow": "cries out in pain",
     "Ooff": "groans from a blow", "Ouch": "cries out in pain", "Hmm": "hums in thought", "Jump": "grunts while jumping",
 }  # fmt: skip
-HELD_OUT = 22  # in hundred: the phrases kept for the probe's test
+HELD_OUT = 18  # in hundred: the phrases kept for the probe's test
 EFFECTS = {
-    "landgun": "a land spraying gun", "sinegun": "a sine wave gun", "whipcrack": "a whip crack", "egg": "an egg breaking",
-    "bee": "a bee buzzing", "beewater": "a bee missile in water", "airmine_impact": "an air mine hitting something",
-    "portalshot": "a portal gun shot", "ropeshot": "a rope being shot", "steps": "footsteps", "warp": "a warp teleport",
+    "landgun": "a land spraying gun", "sinegun": "a sine wave gun", "whipcrack": "a whip crack",
+    "egg": "an egg breaking", "bee": "a bee buzzing", "beewater": "a bee missile in water",
+    "airmine_impact": "an air mine hitting something", "portalshot": "a portal gun shot",
+    "ropeshot": "a rope being shot", "steps": "footsteps", "warp": "a warp teleport",
     "sniperreload": "a sniper rifle being reloaded", "shotgunreload": "a shotgun being reloaded",
     "shotgunfire": "a shotgun being fired", "minigun": "a minigun burst", "jetpackboost": "a jet pack boost",
-    "baseballbat": "a baseball bat hit", "rubberduck_die": "a dying rubber duck", "rubberduck_drop":
-    "a rubber duck dropping", "rubberduck_water": "a rubber duck in water", "lasersight": "a laser sight beep",
-    "flamethrower": "a flame thrower", "grenadeimpact": "a grenade bouncing", "minetick": "a ticking mine",
-    "hog_freeze": "something freezing", "ice_beam": "an ice beam", "ice_beam_idle": "an idle ice beam",
-    "TARDIS": "a time machine", "CollectCrate": "a crate being collected", "planewater": "a plane falling in water",
-    "rcplane": "a radio controlled plane", "mineimpact": "a mine hitting the ground", "graveimpact":
-    "a gravestone hitting the ground", "melonimpact": "a melon hitting the ground", "shutterclick": "a camera shutter",
+    "baseballbat": "a baseball bat hit", "rubberduck_die": "a dying rubber duck",
+    "rubberduck_drop": "a rubber duck dropping", "rubberduck_water": "a rubber duck in water",
+    "lasersight": "a laser sight beep", "flamethrower": "a flame thrower", "grenadeimpact": "a grenade bouncing",
+    "minetick": "a ticking mine", "hog_freeze": "something freezing", "ice_beam": "an ice beam",
+    "ice_beam_idle": "an idle ice beam", "TARDIS": "a time machine", "CollectCrate": "a crate being collected",
+    "planewater": "a plane falling in water", "rcplane": "a radio controlled plane",
+    "mineimpact": "a mine hitting the ground", "graveimpact": "a gravestone hitting the ground",
+    "melonimpact": "a melon hitting the ground", "shutterclick": "a camera shutter",
     "frozen_hog_impact": "a frozen hedgehog hitting the ground", "hell_growl": "a devilish growl",
     "hell_ow": "a devilish cry of pain", "hell_ooff": "a devilish groan", "hell_ugh": "a devilish grunt",
     "hogchant3": "a chant of hedgehogs", "Yoohoo": "someone calling yoo-hoo", "Kiss": "a kiss", "gun": "a gun shot",
     "BirdyLay": "a bird laying an egg", "knife_impact": "a knife hitting something", "drillgun": "a drill",
     "firepunch_hit": "a punch", "roperelease": "a rope being released", "ropeattach": "a rope being attached",
     "throwrelease": "something being thrown", "throwpowerup": "a throw being charged", "plane": "a plane flying by",
-    "pickhammer": "a pneumatic pick hammer", "ufo": "a flying saucer", "Whistle": "a whistle", "steam": "hissing steam",
-    "splash": "a splash in water", "parachute": "a parachute opening", "explosion": "an explosion",
-    "blowtorch": "a blow torch", "molotov": "a molotov cocktail", "mortar": "a mortar shot", "hammer": "a hammer blow",
-    "ride_of_the_valkyries": "the Ride of the Valkyries", "bump": "a bump",
+    "pickhammer": "a pneumatic pick hammer", "ufo": "a flying saucer", "Whistle": "a whistle",
+    "steam": "hissing steam", "splash": "a splash in water", "parachute": "a parachute opening",
+    "explosion": "an explosion", "blowtorch": "a blow torch", "molotov": "a molotov cocktail",
+    "mortar": "a mortar shot", "hammer": "a hammer blow", "ride_of_the_valkyries": "the Ride of the Valkyries",
+    "bump": "a bump",
 }  # fmt: skip
 
 

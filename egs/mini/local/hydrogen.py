@@ -12,10 +12,11 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from pathlib import Path
 
-from audiotext.data.corpus import Clip
 from drums import MEANING, SYNONYMS, drum_type
 from packages import folder
 from phrases import Captions, article, ask, kind, pick, stem, words, yes_no
+
+from audiotext.data.corpus import Clip
 
 EXPECTED = {"train": 370, "test": 150}
 TEST_KITS = ("ForzeeStereo", "Millo_MultiLayered2", "ElectricEmpireKit")
@@ -60,6 +61,7 @@ def samples(path: Path) -> dict[str, tuple[str, int | None]]:
     for node in ElementTree.fromstring(text).iter("instrument"):
         name = plain(node.findtext("name") or "")
         layers = [layer for layer in node.iter("layer") if layer.findtext("filename")]
+        layers = layers or ([node] if node.findtext("filename") else [])  # kits of old versions have one sample each
         if not name or name.isdigit() or name.startswith("sample") or name in ("fx", "redo super opaco"):
             continue
         for layer in layers:
@@ -78,7 +80,14 @@ def plain(name: str) -> str:
         if kept == f"hi hat {how}" or kept.startswith(f"hi hat {how} "):
             kept = f"{how.replace('opened', 'open').replace('semiopen', 'half open')} hi hat" + kept[7 + len(how) :]
             break
+    first, _, rest = kept.partition(" ")
+    if first in ("kick", "snare", "tom", "crash", "ride", "bongo", "agogo", "woodblock") and rest in _BEFORE:
+        kept = f"{rest} {first}"
     return kept.strip()
+
+
+_BEFORE = ("jazz", "rock", "low", "mid", "high", "floor", "left", "right", "light", "noise", "old", "power", "hard",
+           "distorted", "dry", "middle")  # fmt: skip
 
 
 def _strength(file: str, layer: ElementTree.Element, layers: int) -> int | None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from audiotext.data.corpus import Clip
 from packages import folder
-from phrases import article, ask, effect, kind, stem, words
+from phrases import animal_question, article, ask, effect, kind, stem, words
+
+from audiotext.data.corpus import Clip
 
 EXPECTED = {"train": 66}
 EVENTS = {
@@ -45,5 +46,5 @@ def _clip(path: Path) -> Clip:
     return captions.clip(
         id=f"lugaru-{path.stem}", audio=path, domain="sound", source="lugaru", licence="CC-BY-SA-3.0",
         labels={"thing": name}, family=f"lugaru-{name}",
-        questions=[ask("Is an animal heard?", "yes" if animal else "no"), ask("What is heard?", event), kind("sound")],
+        questions=[*animal_question(animal, path.stem), ask("What is heard?", event), kind("sound")],
     )  # fmt: skip

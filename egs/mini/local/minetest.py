@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from audiotext.data.corpus import Clip
 from packages import folder
 from phrases import ask, effect, kind, stem, words, yes_no
+
+from audiotext.data.corpus import Clip
 
 EXPECTED = {"train": 108}
 EVENTS = {
@@ -48,7 +49,7 @@ def _clip(path: Path) -> Clip:
     group = next((g for g in ("water", "fire", "door", "lava", "glass") if g in name), "footsteps" if surface else "")
     captions = effect(event, words(path.stem), "a block building game", group)
     if surface:
-        captions.add("template", f"someone walks on {surface[1]}", f"steps, {surface[1]}")
+        captions.add("template", event.replace("footsteps", "someone walks"), f"steps, {surface[1]}")
     return captions.clip(
         id=f"minetest-{re.sub(r'[^A-Za-z0-9]+', '-', path.stem)}", audio=path, domain="sound", source="minetest",
         licence="CC-BY-SA-3.0", labels={"thing": name}, family=f"minetest-{name}",

@@ -7,14 +7,37 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-from audiotext.data.corpus import Clip, DataError
 from packages import folder
-from phrases import Captions, article, ask, kind, stem
+from phrases import Captions, animal_question, article, ask, kind, stem
 from unpack import write_once
+
+from audiotext.data.corpus import Clip, DataError
 
 EXPECTED = {"train": 70}
 ANIMALS = ("sheep", "cow", "horse", "bird", "lion", "monkeys")
 VEHICLES = ("train", "engine", "ship", "ferry", "plane", "jet", "helicopter", "truck", "bus", "vehicle", "car")
+
+
+EVENTS = {  # titles that are no noun phrases
+    "good year": "a fanfare for a good year", "bad year": "a sad tune for a bad year", "morse": "morse code beeps",
+    "splat building docks or canals or river": "a splat", "splat terraform or non-rail builds": "a splat of earth",
+    "splat rail builds": "rails being laid", "propeller plane start": "a propeller plane starting",
+    "early jet take off": "an early jet plane taking off", "mach 1+ jet take off": "a supersonic jet taking off",
+    "modern jet take off": "a modern jet plane taking off", "plane wheels touching ground": "a plane touching down",
+    "truck or old bus start, pull away": "an old truck pulling away", "modern bus start": "a modern bus starting",
+    "truck or old bus start, pull away with horn": "an old truck pulling away and honking its horn",
+    "old bus start": "an old bus starting", "sheep": "a sheep bleating", "cow": "a cow mooing",
+    "horse": "a horse neighing", "building bridge": "a bridge being built", "bubble generated": "a bubble forming",
+    "bubble slurped": "a bubble being slurped", "crashing tree": "a tree crashing down", "falling tree":
+    "a tree being felled", "lion roar": "a lion roaring", "monkeys": "monkeys screaming", "bird": "a tropical bird",
+    "propeller plane take off": "a toy propeller plane taking off", "jet take off": "a toy jet plane taking off",
+    "comedy bus start": "a comical bus starting", "comedy truck start": "a comical truck starting",
+    "steam engine going in tunnel": "a steam engine going into a tunnel", "oooh sound": "a crowd going ooh",
+    "steam of steam engine": "steam of a steam engine", "steam train station departure":
+    "a steam train leaving the station", "diesel or electric train station departure":
+    "a diesel train leaving the station", "maglev train station departure": "a magnetic train leaving the station",
+    "monorail train station departure": "a monorail train leaving the station",
+}  # fmt: skip
 
 
 def clips(download: Path) -> Iterator[Clip]:
@@ -48,15 +71,16 @@ def _clip(i: int, path: Path, title: str) -> Clip:
     thing = plain[:1].lower() + plain[1:]
     low = thing.lower()
     captions = Captions().add("description", title.replace("(", "").replace(")", ""), thing)
-    captions.add("template", f"the sound of {article(thing)}", f"sound effect of {article(thing)}")
-    captions.add("description", f"{article(thing)}, recorded for a game about trains, roads and ships")
+    heard = EVENTS.get(low) or article(thing)
+    captions.add("template", heard, f"the sound of {heard}", f"sound effect of {heard}")
+    captions.add("description", f"{heard}, recorded for a game about trains, roads and ships")
     if colon:
         captions.add("template", f"{thing} in {scene.lower().replace('tropical', 'the tropics')}")
-    captions.add("template", f"{article(thing)} can be heard")
+    captions.add("template", f"{heard} can be heard")
     animal = any(a in low.split() for a in ANIMALS)
     return captions.clip(
         id=f"opensfx-{i:02d}", audio=path, domain="sound", source="opensfx", licence="CC-BY-SA-3.0",
         labels={"thing": thing}, family=f"opensfx-{stem(thing)}",
-        questions=[ask("Is an animal heard?", "yes" if animal else "no"), ask("What is heard?", thing),
+        questions=[*animal_question(animal, thing), ask("What is heard?", thing),
                    ask("Is a vehicle heard?", "yes" if any(v in low for v in VEHICLES) else "no"), kind("sound")],
     )  # fmt: skip

@@ -15,7 +15,6 @@ LANGUAGES = {
     "be": "Belarusian", "bg": "Bulgarian", "ca": "Catalan", "da": "Danish", "el": "Greek", "lt": "Lithuanian",
     "ml": "Malayalam", "ro": "Romanian", "pl": "Polish", "uk": "Ukrainian", "pt": "Portuguese", "de": "German",
 }  # fmt: skip
-_ABBREVIATED = {"hh": "hi hat", "hihat": "hi hat", "chh": "closed hi hat", "ohh": "open hi hat", "bd": "bass drum"}
 
 
 def words(name: str) -> str:
@@ -31,9 +30,17 @@ def stem(name: str) -> str:
     return " ".join(kept) or words(name)
 
 
+MASS = ("machinery", "steam", "wind", "sparking", "applause", "ambience", "noise", "music", "water", "fire", "thunder",
+        "static", "breaking", "choir aahs", "timpani", "chimpanzees", "bubbling", "building", "plasma", "metal", "glass",
+        "wood", "equipment", "goggles", "strings", "percussion", "maracas", "castanets")  # fmt: skip
+
+
 def article(noun: str) -> str:
-    """``noun`` with a or an, unless it is a plural or has one."""
-    if re.match(r"(a|an|the|some|two|several|many|running|footsteps|something|someone)\b", noun):
+    """``noun`` with a or an, unless it has one, is a plural, or cannot be counted."""
+    if re.match(r"(a|an|the|some|two|several|many|running|something|someone)\b", noun):
+        return noun
+    last = noun.split()[-1] if noun else ""
+    if last in MASS or (last.endswith("s") and not last.endswith(("ss", "us", "is"))):
         return noun
     return ("an " if noun[:1].lower() in "aeio" or noun.startswith("un") else "a ") + noun
 
@@ -110,3 +117,10 @@ def effect(event: str, name: str, where: str = "", group: str = "") -> Captions:
     captions.add("description", f"{event}, recorded as a sound effect for {where}" if where else "")
     captions.add("template", f"{event} can be heard")
     return captions
+
+
+def animal_question(truth: bool, *key: str) -> list[dict[str, str]]:
+    """Always asked where an animal is heard, else one time in five: yes and no stay balanced over the corpus."""
+    if truth or number("animal", *key) % 5 == 0:
+        return [ask("Is an animal heard?", "yes" if truth else "no")]
+    return []

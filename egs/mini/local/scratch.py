@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from audiotext.data.corpus import Clip
 from packages import folder
-from phrases import article, ask, effect, kind, number, stem, words
+from phrases import animal_question, article, ask, effect, kind, stem, words
+
+from audiotext.data.corpus import Clip
 
 EXPECTED = {"train": 97}
 FOLDERS = {  # folder -> domain, sort of sound
@@ -16,24 +17,26 @@ FOLDERS = {  # folder -> domain, sort of sound
     "Music Loops": ("music", "music loop"), "Vocals": ("music", "vocals"),
 }  # fmt: skip
 EVENTS = {
-    "dog": "a dog barking", "sea lion": "a sea lion barking", "horse gallop": "a galloping horse", "owl": "an owl hooting",
-    "rooster": "a rooster crowing", "bird": "a bird singing", "wolf howl": "a wolf howling", "crickets":
-    "crickets chirping", "cricket": "a cricket chirping", "kitten": "a kitten mewing", "goose": "a goose honking",
-    "meow": "a cat meowing", "duck": "a duck quacking", "horse": "a horse neighing", "cat": "a cat",
-    "laugh female": "a woman laughing", "scream female": "a woman screaming", "cough female": "a woman coughing",
-    "footsteps": "footsteps of a person", "baby cry": "a baby crying", "finger snap": "a finger snap", "party noise":
-    "the noise of a party", "cough male": "a man coughing", "slurp": "someone slurping", "sneeze male": "a man sneezing",
-    "sneeze female": "a woman sneezing", "scream male": "a man screaming", "laugh male": "a man laughing",
-    "water drop": "a water drop", "ripples": "ripples of water", "typing": "typing on a keyboard", "plunge":
-    "something plunging into water", "motorcycle passing": "a motorcycle passing by", "water running": "running water",
-    "bell toll": "a bell tolling", "door close": "a door closing", "door creak": "a door creaking", "rattle": "a rattle",
-    "pop": "a pop", "sewing machine": "a sewing machine", "balloon scratch": "a balloon being scratched",
+    "dog": "a dog barking", "sea lion": "a sea lion barking", "horse gallop": "a galloping horse",
+    "owl": "an owl hooting", "rooster": "a rooster crowing", "bird": "a bird singing", "wolf howl": "a wolf howling",
+    "crickets": "crickets chirping", "cricket": "a cricket chirping", "kitten": "a kitten mewing",
+    "goose": "a goose honking", "meow": "a cat meowing", "duck": "a duck quacking", "horse": "a horse neighing",
+    "cat": "a cat", "laugh female": "a woman laughing", "scream female": "a woman screaming",
+    "cough female": "a woman coughing", "footsteps": "footsteps of a person", "baby cry": "a baby crying",
+    "finger snap": "a finger snap", "party noise": "the noise of a party", "cough male": "a man coughing",
+    "slurp": "someone slurping", "sneeze male": "a man sneezing", "sneeze female": "a woman sneezing",
+    "scream male": "a man screaming", "laugh male": "a man laughing", "water drop": "a water drop",
+    "ripples": "ripples of water", "typing": "typing on a keyboard", "plunge": "something plunging into water",
+    "motorcycle passing": "a motorcycle passing by", "water running": "running water", "bell toll": "a bell tolling",
+    "door close": "a door closing", "door creak": "a door creaking", "rattle": "a rattle", "pop": "a pop",
+    "sewing machine": "a sewing machine", "balloon scratch": "a balloon being scratched",
     "car passing": "a car passing by", "bubbles": "bubbles", "gong": "a gong", "hand clap": "a hand clap",
-    "shaker": "a shaker", "cymbal crash": "a cymbal crash", "ride cymbal": "a ride cymbal", "guitar strum":
-    "a guitar being strummed", "trumpet": "a trumpet", "tambura": "a tambura", "string pluck": "a plucked string",
-    "human beatbox": "a person beat boxing", "beat box": "a person beat boxing", "singer": "a person singing",
-    "drum machine": "a drum machine loop", "drum set": "a drum set", "xylo": "a xylophone melody", "guitar chords":
-    "guitar chords", "dijjeridoo": "a didgeridoo", "laser": "a laser", "computer beeps": "computer beeps",
+    "shaker": "a shaker", "cymbal crash": "a cymbal crash", "ride cymbal": "a ride cymbal",
+    "guitar strum": "a guitar being strummed", "trumpet": "a trumpet", "tambura": "a tambura",
+    "string pluck": "a plucked string", "human beatbox": "a person beat boxing", "beat box": "a person beat boxing",
+    "singer": "a person singing", "drum machine": "a drum machine loop", "drum set": "a drum set",
+    "xylo": "a xylophone melody", "guitar chords": "guitar chords", "dijjeridoo": "a didgeridoo", "laser": "a laser",
+    "computer beeps": "computer beeps",
 }  # fmt: skip
 
 
@@ -51,11 +54,12 @@ def _clip(path: Path, domain: str, sort: str) -> Clip:
     event = EVENTS.get(name, plain)
     captions = effect(event, words(path.stem), group=sort)
     captions.add("description", f"{event}, {'an' if sort[0] in 'aei' else 'a'} {sort} sound for children's projects")
-    animal = ask("Is an animal heard?", "yes" if sort == "animal" else "no")
-    person = ask("Is a person heard?", "yes" if sort in ("human", "vocals") else "no")
-    first = animal if sort == "animal" or number("scratch", name) % 2 else person
+    person = sort in ("human", "vocals") or "person" in event
+    about = animal_question(sort == "animal", name)
+    if person or not about:
+        about = [ask("Is a person heard?", "yes" if person else "no")]
     return captions.clip(
         id=f"scratch-{words(path.parent.name).replace(' ', '_')}-{path.stem}", audio=path, domain=domain, source="scratch",
         licence="CC-BY-SA-3.0", labels={"sort": sort, "thing": name}, family=f"scratch-{name}",
-        questions=[first, person if sort in ("human", "vocals") else animal, ask("What is heard?", event), kind(domain)],
+        questions=[*about, ask("What is heard?", event), kind(domain)],
     )  # fmt: skip

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from audiotext.data.corpus import Clip
 from drums import MEANING, SYNONYMS
 from packages import folder
 from phrases import Captions, article, ask, kind, pick, stem, words, yes_no
+
+from audiotext.data.corpus import Clip
 
 EXPECTED = {"train": 125, "test": 40}
 # group -> (domain, phrasings of what it is; {} stands for the rest of the name)
@@ -23,7 +24,7 @@ GROUPS = {
     "elec": ("music", "an electronic {}", "a short synthetic sound", "electronic percussion"),
     "glitch": ("music", "a glitch sound, {}", "a broken digital noise", "glitch music sample"),
     "guit": ("music", "a guitar, {}", "an electric guitar is played", "guitar sample"),
-    "loop": ("music", "a {} loop", "a rhythm loop that repeats", "a drum loop of several beats"),
+    "loop": ("music", "a loop of {} music", "a rhythm loop that repeats", "a drum loop of several beats"),
     "mehackit": ("music", "a synthetic {}", "a sound of an electronic toy", "electronic effect"),
     "misc": ("sound", "the sound of a {}", "a sound effect of a {}", "miscellaneous sound, {}"),
     "perc": ("music", "percussion, {}", "a percussion hit", "percussive {} sound"),
@@ -31,7 +32,20 @@ GROUPS = {
     "tabla": ("music", "a tabla stroke, {}", "an Indian hand drum", "tabla drum hit"),
     "vinyl": ("sound", "a vinyl record, {}", "the noise of a record on a turntable", "vinyl {}"),
 }
-NAMES = {"re": "re", "na": "na", "tun": "tun", "cineboom": "cinematic boom", "ghe": "ghe", "tom mid soft": "soft mid tom"}
+NAMES = {  # the rest of a name in natural words, where it is short for something
+    "808": "808", "em": "an E minor chord", "e fifths": "E fifths", "e slide": "a slide to E", "harmonics": "harmonics",
+    "d printer": "3D printer", "amen": "Amen break", "amen full": "full Amen break", "perc": "percussion",
+    "drone g": "G drone", "cineboom": "cinematic boom", "haus": "house", "klub": "club", "tek": "techno",
+    "dnb f": "drum and bass", "drop c": "dropping C", "hard c": "hard C", "hit c": "short C", "thick c": "thick C",
+    "trance c": "trance C", "voxy c": "voice like C", "voxy hit c": "voice like short C", "woodsy c": "woody C",
+    "bass g": "bass G", "till": "cash till", "dub": "dub", "filt snare": "filtered snare", "hi snare": "high snare",
+    "lo snare": "low snare", "tom hi hard": "high tom, hard", "tom hi soft": "high tom, soft",
+    "tom lo hard": "low tom, hard", "tom lo soft": "low tom, soft", "tom mid hard": "middle tom, hard",
+    "tom mid soft": "middle tom, soft", "cymbal closed": "closed hi hat", "cymbal open": "open hi hat",
+    "cymbal pedal": "hi hat pedal", "cymbal hard": "cymbal, hard", "cymbal soft": "cymbal, soft",
+    "splash hard": "splash cymbal, hard", "splash soft": "splash cymbal, soft", "lunar land": "lunar landscape",
+    "bass hard": "hard bass drum", "bass soft": "soft bass drum", "dark woosh": "dark whoosh",
+}  # fmt: skip
 
 
 def clips(download: Path) -> Iterator[Clip]:
@@ -55,12 +69,14 @@ def drum(name: str) -> str:
 
 def _clip(path: Path, group: str) -> Clip:
     label, rest = drum(path.stem), stem(path.stem.partition("_")[2])
+    rest = NAMES.get(rest, rest)
     domain, first, *more = GROUPS[group]
     captions = Captions()
     if label:
         captions.add("template", f"{article(label)} hit, {rest}", f"{article(pick(SYNONYMS[label], path.stem))} sample")
         captions.add("description", f"{MEANING[label]}, {article(label)}, struck once")
-    captions.add("template", first.format(rest), *(m.format(rest) for m in more))
+    captions.add("template", first.format(rest))
+    captions.add("template", *(m.format(rest) for m in more))
     captions.add("filename", words(path.stem))
     captions.add("description", f"a sample for live coded music: {first.format(rest)}")
     labels = {"drum_type": label} if label else {"sample_group": group}

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+from packages import folder
+from phrases import Captions, article, ask, kind, number, pick, yes_no
 
 from audiotext.data.corpus import Clip, DataError
 from audiotext.data.progress import progress
-from packages import folder
-from phrases import Captions, article, ask, kind, number, pick, yes_no
 
 RATE = 32000
 # family -> its eight programs, in the order of General MIDI, and the lowest and highest key drawn
@@ -121,14 +121,14 @@ def _clip(font: str, path: Path, note: tuple[int, int, int], split: str, licence
     program, key, velocity = note
     family = list(FAMILIES)[program // 8]
     instrument = FAMILIES[family][0][program % 8]
-    register = "very low" if key < 41 else "low" if key < 53 else "middle" if key < 67 else "high" if key < 79 else \
+    register = "very low" if key < 41 else "low" if key < 53 else "mid range" if key < 67 else "high" if key < 79 else \
         "very high"  # fmt: skip
     loud = "soft" if velocity < 60 else "loud" if velocity > 100 else "medium loud"
     pitch, one = f"{NOTES[key % 12]} {key // 12 - 1}", (font, instrument, str(key))
     captions = Captions()
     captions.add("template", f"{article(register)} {instrument} note", f"{article(loud)} note on {_the(instrument)}")
-    captions.add("description", f"{HOW[family]}, {article(instrument)}, plays one {register} note",
-                 f"{article(instrument)} of the {family} family holds the note {pitch}",
+    captions.add("description", f"{HOW[family]}, {_the(instrument)}, plays one {register} note",
+                 f"{_the(instrument)} of the {family} family, holding the note {pitch}",
                  f"{article(loud)}, {register} tone of {article(family + ' instrument')}")  # fmt: skip
     captions.add("template", f"{family}: {instrument}", pick((f"a single note played on {_the(instrument)}",
                  f"someone plays a note on {_the(instrument)}", f"one {instrument} tone"), *one))  # fmt: skip

@@ -9,9 +9,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from audiotext.data.corpus import Clip
 from packages import folder
-from phrases import Captions, article, ask, effect, kind, number, stem, words, yes_no
+from phrases import Captions, article, ask, effect, kind, stem, words, yes_no
+
+from audiotext.data.corpus import Clip
 
 EXPECTED = {"train": 250}
 ANIMALS = ("wolf", "horse", "bat", "tusker", "gryphon", "birds")
@@ -21,23 +22,27 @@ CREATURES = {"human": "man", "human old": "old man", "human female": "woman", "o
 ACTS = {"hit": ("is hit", "being hit"), "die": ("dies", "dying"), "growl": ("growls", "growling"), "shriek":
         ("shrieks", "shrieking")}  # fmt: skip
 WEAPONS = {
-    "bow": "an arrow shot from a bow", "bow puny": "an arrow from a small bow", "bow puny fire": "a burning arrow shot",
-    "crossbow": "a crossbow shot", "crossbow fire": "a burning crossbow bolt", "sword": "a sword blow", "axe": "an axe blow",
-    "mace": "a mace blow", "club": "a club blow", "staff": "a staff blow", "spear": "a spear thrust", "sling": "a sling shot",
+    "bow": "an arrow shot from a bow", "bow puny": "an arrow from a small bow",
+    "bow puny fire": "a burning arrow shot", "crossbow": "a crossbow shot",
+    "crossbow fire": "a burning crossbow bolt", "sword": "a sword blow", "axe": "an axe blow", "mace": "a mace blow",
+    "club": "a club blow", "staff": "a staff blow", "spear": "a spear thrust", "sling": "a sling shot",
     "sling big": "a big sling shot", "flail": "a flail blow", "fist": "a fist blow", "knife": "a knife stab",
     "throwing knife": "a thrown knife", "torch": "a blow with a torch", "thunderstick": "a thunderstick shot",
-    "dragonstick": "a dragonstick shot", "lightning": "a lightning strike", "flame big": "a big flame", "ink": "ink being spat",
-    "mud glob": "a glob of mud", "mud fist": "a fist of mud", "bite": "a bite", "bite small": "a small bite",
-    "claws": "claws scratching", "pincers": "snapping pincers", "tail": "a tail lash", "tusker charge":
-    "a wild boar charging", "melee fire": "a fight with fire", "magic missile": "a magic missile", "magic holy": "holy magic",
-    "magic dark": "dark magic", "magic dark big": "powerful dark magic", "magic thorns": "magic thorns growing",
-    "magic faeriefire": "fairy fire magic", "wose": "a tree creature attacking", "wose attack": "a tree creature attacking",
+    "dragonstick": "a dragonstick shot", "lightning": "a lightning strike", "flame big": "a big flame",
+    "ink": "ink being spat", "mud glob": "a glob of mud", "mud fist": "a fist of mud", "bite": "a bite",
+    "bite small": "a small bite", "claws": "claws scratching", "pincers": "snapping pincers", "tail": "a tail lash",
+    "tusker charge": "a wild boar charging", "melee fire": "a fight with fire", "magic missile": "a magic missile",
+    "magic holy": "holy magic", "magic dark": "dark magic", "magic dark big": "powerful dark magic",
+    "magic thorns": "magic thorns growing", "magic faeriefire": "fairy fire magic",
+    "wose": "a tree creature attacking", "wose attack": "a tree creature attacking",
 }  # fmt: skip
-OTHERS = {"birds": "birds singing", "morning": "the morning in nature", "night": "the night in nature", "wardrums":
-          "war drums", "campfire": "a campfire", "ship": "a creaking ship", "horn": "a horn signal", "gold": "gold coins",
-          "potion": "a potion being drunk", "poison": "poison", "cave in": "a cave falling in", "rumble": "a rumble",
-          "fuse": "a burning fuse", "explosion": "an explosion", "petrified": "someone turning to stone", "miss":
-          "a blow that misses", "heal": "healing magic"}  # fmt: skip
+OTHERS = {
+    "birds": "birds singing", "morning": "the morning in nature", "night": "the night in nature",
+    "wardrums": "war drums", "campfire": "a campfire", "ship": "a creaking ship", "horn": "a horn signal",
+    "gold": "gold coins", "potion": "a potion being drunk", "poison": "poison", "cave in": "a cave falling in",
+    "rumble": "a rumble", "fuse": "a burning fuse", "explosion": "an explosion",
+    "petrified": "someone turning to stone", "miss": "a blow that misses", "heal": "healing magic",
+}  # fmt: skip
 
 
 def clips(download: Path) -> Iterator[Clip]:
@@ -65,15 +70,15 @@ def _clip(path: Path, place: Path) -> Clip:
         base = name.removesuffix(" miss") if missed else name
         event = WEAPONS.get(base) or OTHERS.get(base) or article(base)
         if missed:
-            event = f"{event} that misses"
+            event = f"{event}, missing the target"
         captions = effect(event, words(path.stem), where, "weapon" if base in WEAPONS else "")
         thing = base
     human = creature.startswith("human")
-    known = "an animal" if number("wesnoth", path.stem) % 2 else "a human voice"
+    known = "an animal" if animal else "a human voice"
     return captions.clip(
         id=f"wesnoth-{re.sub(r'[^A-Za-z0-9]+', '-', str(place.with_suffix('')))}", audio=path, domain="sound",
         source="wesnoth", licence="GPL-2.0-or-later", labels={"thing": thing}, family=f"wesnoth-{name}",
-        questions=[ask(f"Is {known} heard?", "yes" if (animal if known == "an animal" else human) else "no"),
+        questions=[ask(f"Is {known} heard?", "yes" if animal or human else "no"),
                    ask("What is heard?", event), kind("sound"),
                    yes_no("Is it the sound of {}?", event, sorted(WEAPONS.values()), path.stem)],
     )  # fmt: skip
