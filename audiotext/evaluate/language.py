@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,9 +15,8 @@ from audiotext.config import ConfigError, part
 from audiotext.evaluate.context import Context
 from audiotext.evaluate.embed import FrozenFrames
 from audiotext.evaluate.fit import FitConfig, FitReport, fit, seeded
-from audiotext.evaluate.protocol import file_hash
 from audiotext.text.base import TEXT_DECODERS
-from audiotext.text.tokenizer import FILE, Tokenizer
+from audiotext.text.tokenizer import Tokenizer
 from audiotext.types import EncoderOutput, Padded
 
 
@@ -147,7 +147,7 @@ def train_decoder(
 
 def tokenizer_hash(context: Context) -> str:
     """Which tokenizer the decoder is trained with: part of the settings that make a result stale."""
-    return "" if context.tokenizer_folder is None else file_hash(context.tokenizer_folder / FILE)
+    return hashlib.sha256(context.tokenizer.__getstate__()).hexdigest()[:16]
 
 
 def _padded(rows: Sequence[list[int]]) -> Padded:

@@ -1,0 +1,279 @@
+"""One report over any set of models: tables, what they show, and the protocol behind every number."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from audiotext.evaluate.findings import findings, findings_lines, probe_scores, short
+from audiotext.evaluate.results import Result, check_models, check_protocols, model_rank, models
+from audiotext.evaluate.table import Column, Row, Score, Table, average, grid
+
+WAYS = {"text_to_audio": "T→A", "audio_to_text": "A→T"}
+POOLINGS = ("attention", "mean")
+SPACES = {"direct": "own text side", "lit": "text side trained here"}
+BASELINES = {"most_frequent": "most frequent training caption", "nearest_log_mel": "nearest training clip by log-mel"}
+CAPTION_COLUMNS = [
+    *(Column(f"bleu{n}", f"BLEU-{n}") for n in (1, 2, 3, 4)),
+    Column("rouge_l", "ROUGE-L"),
+    Column("meteor_exact_stem", "METEOR (exact+stem)"),
+    Column("cider_d", "CIDEr-D", scale=1, digits=3),
+    Column("distinct1", "distinct-1", best=""),
+    Column("distinct2", "distinct-2", best=""),
+    Column("vocabulary", "vocabulary", scale=1, digits=0, best=""),
+    Column("words", "words", scale=1, best=""),
+]
+
+
+def build_report(results: Sequence[Result], command: str = "", page: str = "") -> str:
+    """The whole report as Markdown. ``page`` is the path of the plots' page as the report should link it.
+
+    Raises ReportError where scores of different protocols or weights would share a column.
+    """
+    check_protocols(results)
+    check_models(results)
+    synthetic = any(r.synthetic for r in results)
+    title = "What each encoder is worth"
+    lines = [f"# {'SYNTHETIC DATA: ' if synthetic else ''}{title}", ""]
+    if synthetic:
+        lines += ["This audio was synthesised by the project: the numbers test the code, not the encoders.", ""]
+    lines += ["In percent unless said otherwise; mean ± standard deviation over seeds; the best model in bold.", ""]
+    for table in tables(results):
+        lines += mark(table, synthetic).lines()
+    lines += [f"## {'SYNTHETIC: ' if synthetic else ''}What it shows", "", *findings_lines(findings(results)), ""]
+    if page:
+        lines += ["## Plots", "", f"![learning curves, probes, retrieval, embeddings]({page})", ""]
+    return "\n".join(lines + protocol_lines(results, command)).rstrip() + "\n"
+
+
+def tables(results: Sequence[Result]) -> list[Table]:
+    """Every table for which there are results, the summary first."""
+    parts = [probe_table(results, pooling) for pooling in POOLINGS]
+    parts += retrieval_tables(results)
+    parts += [zero_shot_table(results), captioning_table(results), question_table(results)]
+    return [summary(results), *(table for table in parts if table.rows)]
+
+
+def mark(table: Table, synthetic: bool) -> Table:
+    """The table, its title saying so where the data is synthetic."""
+    if synthetic:
+        table.title = f"SYNTHETIC: {table.title}"
+    return table
+
+
+def summary(results: Sequence[Result]) -> Table:
+    """One row per model, one column per question a reader asks first; a column that nobody fills is left out."""
+    columns: list[tuple[Column, Callable[[str], Score | None]]] = []
+    for pooling in POOLINGS:
+        column = Column(f"probe {pooling}", f"probes, {pooling}")
+        columns.append((column, lambda m, p=pooling: average(list(probe_scores(results, m, p).values()))))
+    for space in SPACES:
+        for way, arrow in WAYS.items():
+            label = f"{arrow} R@10, {'own' if space == 'direct' else 'trained'} text"
+            column = Column(label, label)
+            columns.append((column, lambda m, s=space, w=way: _pick(results, m, "retrieval", s, w, "R@10")))
+    for space in SPACES:
+        label = f"zero-shot, {'own' if space == 'direct' else 'trained'} text"
+        columns.append((Column(label, label), lambda m, s=space: average(_all(results, m, "zero_shot", s, "accuracy"))))
+    for part, label in (("trained", "CIDEr-D, trained"), ("direct", "CIDEr-D, own")):
+        column = Column(label, label, scale=1, digits=3)
+        columns.append((column, lambda m, p=part: _pick(results, m, "captioning", p, "beam", "cider_d")))
+    column = Column("questions", "questions, exact")
+    columns.append((column, lambda m: _pick(results, m, "question", "trained", "all", "exact_match")))
+    rows = [Row(name, {c.key: find(name) for c, find in columns}) for name in models(results)]
+    filled = [c for c, _ in columns if any(row.cells[c.key] is not None for row in rows)]
+    return Table("At a glance", filled, rows, ["Averages are over the tasks of the tables below. CIDEr-D is 0 to 10."])
+
+
+def _all(results: Sequence[Result], model: str, kind: str, *keys: str) -> list[Score]:
+    """The scores under ``keys`` in every result of that model and kind that has them."""
+    found = []
+    for result in results:
+        if result.model == model and result.kind == kind:
+            tree = result.scores
+            for key in keys:
+                tree = tree.get(key) if tree is not None else None
+            if tree is not None:
+                found.append(Score.of(tree))
+    return found
+
+
+def _pick(results: Sequence[Result], model: str, kind: str, *keys: str) -> Score | None:
+    return average(found) if len(found := _all(results, model, kind, *keys)) > 1 else found[0] if found else None
+
+
+def probe_table(results: Sequence[Result], pooling: str) -> Table:
+    """Accuracy by probe, and what guessing gives."""
+    probes = [r for r in results if r.kind == "probe" and pooling in r.scores]
+    tasks = sorted({r.task for r in probes})
+    columns = [Column(task, short(task)) for task in tasks] + [Column("average", "average")]
+    rows = [Row("majority class", _with_average({r.task: _detail(r, "majority") for r in probes}, tasks), False)]
+    for name in models(probes):
+        rows.append(Row(name, _with_average(dict(probe_scores(probes, name, pooling)), tasks)))
+    notes = ["Accuracy. An average is given where every probe was measured."]
+    return Table(f"Linear probes, {pooling} pooling", columns, rows if probes else [], notes)
+
+
+def _detail(result: Result, key: str) -> Score | None:
+    return Score.of(result.details[key]) if key in result.details else None
+
+
+def _with_average(cells: dict[str, Score | None], tasks: Sequence[str]) -> dict[str, Score | None]:
+    found = [cells.get(task) for task in tasks]
+    return cells | {"average": average(found) if tasks and None not in found else None}
+
+
+def retrieval_tables(results: Sequence[Result]) -> list[Table]:
+    """One table per retrieval set: a row per model and text side."""
+    tables = []
+    for task in sorted({r.task for r in results if r.kind == "retrieval"}):
+        found = [r for r in results if r.task == task]
+        columns = []
+        for way, arrow in WAYS.items():
+            columns += [Column(f"{way} {k}", f"{arrow} {k}") for k in ("R@1", "R@5", "R@10", "mAP@10")]
+            columns.append(Column(f"{way} median_rank", f"{arrow} MedR", scale=1, best="low"))
+        rows: dict[str, Row] = {}
+        for result in found:
+            for space in (s for s in SPACES if s in result.scores):
+                tree = result.scores[space]
+                cells = {f"{w} {k}": Score.of(v) for w in WAYS for k, v in tree[w].items()}
+                label = f"{result.model}, {SPACES[space]}"
+                rows[label] = Row(label, cells)
+                chance = {f"{w} {k}": cells.get(f"{w} chance_{k}") for w in WAYS for k in ("R@1", "R@5", "R@10")}
+        size = next(iter(found[0].scores.values()))
+        notes = [
+            f"{size[way]['queries']:.0f} queries over {size[way]['items']:.0f} {items}, {arrow}."
+            for (way, arrow), items in zip(WAYS.items(), ("clips", "captions"), strict=True)
+        ]
+        notes += ["T→A finds clips by text, A→T texts by clip; MedR is the median rank (low is good)."]
+        every = [Row("chance", chance, ranked=False), *rows.values()]
+        tables.append(Table(f"Retrieval: {task}", columns, every, [" ".join(notes)]))
+    return tables
+
+
+def zero_shot_table(results: Sequence[Result]) -> Table:
+    """Accuracy by prompts, a row per model and text side."""
+    found = [r for r in results if r.kind == "zero_shot"]
+    tasks = sorted({r.task for r in found})
+    columns = [Column(task, short(task)) for task in tasks] + [Column("average", "average")]
+    rows = [Row("majority class", _with_average({r.task: _detail(r, "majority") for r in found}, tasks), False)]
+    for name in models(found):
+        for space, words in SPACES.items():
+            mine = [r for r in found if r.model == name and space in r.scores]
+            if mine:
+                cells = {r.task: Score.of(r.scores[space]["accuracy"]) for r in mine}
+                rows.append(Row(f"{name}, {words}", _with_average(cells, tasks)))
+    return Table("Zero-shot classification", columns, rows if found else [], ["Accuracy by prompts, no labelled clip."])
+
+
+def captioning_table(results: Sequence[Result]) -> Table:
+    """A row per model, decoder and search; the baselines first."""
+    found = [r for r in results if r.kind == "captioning"]
+    rows, tasks = [], sorted({r.task for r in found})
+    for task in tasks:
+        mine = sorted((r for r in found if r.task == task), key=lambda r: model_rank(r.model))
+        prefix = f"{task}: " if len(tasks) > 1 else ""
+        for name, words in BASELINES.items():
+            rows.append(Row(prefix + words, _scores(mine[0].scores["baseline"][name]), ranked=False))
+        for result in mine:
+            for part, words in (("trained", "decoder trained here"), ("direct", "own decoder")):
+                for search, tree in result.scores.get(part, {}).items():
+                    shown = search if search != "beam" else f"beam {result.details.get('beam', '')}".strip()
+                    rows.append(Row(f"{prefix}{result.model}, {words}, {shown}", _scores(tree)))
+    notes = [
+        "CIDEr-D is 0 to 10. METEOR (exact+stem) knows no synonyms or paraphrases: compare it within this table only. "
+        "distinct, vocabulary and words describe the captions and are not marked."
+    ]
+    return Table("Captioning", CAPTION_COLUMNS, rows, notes, corner="captions by")
+
+
+def question_table(results: Sequence[Result]) -> Table:
+    """Exact match and token F1 over all questions, exact match by kind of question; the blind baseline first."""
+    found = [r for r in results if r.kind == "question"]
+    rows, kinds, tasks = [], {}, sorted({r.task for r in found})
+    for task in tasks:
+        mine = sorted((r for r in found if r.task == task), key=lambda r: model_rank(r.model))
+        prefix = f"{task}: " if len(tasks) > 1 else ""
+        for kind in mine[0].scores["blind"]:
+            kinds[kind] = kinds.get(kind, 0) + mine[0].details.get("questions", {}).get(kind, 0)
+        rows.append(Row(f"{prefix}blind: commonest answer", _answers(mine[0].scores["blind"]), ranked=False))
+        rows += [Row(prefix + r.model, _answers(r.scores["trained"])) for r in mine]
+    kinds.pop("all", None)
+    columns = [Column("all exact_match", "exact match"), Column("all token_f1", "token F1")]
+    columns += [Column(f"{kind} exact_match", f"{kind} ({count})") for kind, count in kinds.items()]
+    return Table("Question answering", columns, rows, ["By kind of question: exact match (number of questions)."])
+
+
+def _scores(tree: dict) -> dict[str, Score | None]:
+    return {key: Score.of(value) for key, value in tree.items()}
+
+
+def _answers(tree: dict) -> dict[str, Score | None]:
+    return {f"{kind} {metric}": Score.of(v) for kind, scores in tree.items() for metric, v in scores.items()}
+
+
+def protocol_lines(results: Sequence[Result], command: str) -> list[str]:
+    """What stands behind the numbers: tasks, models, software, commands."""
+    lines = ["## Protocol", "", *_task_grid(results), ""]
+    lines += ["Found/expected counts clips that were scored against clips the protocol reports on.", ""]
+    seen: dict[tuple[str, str], list[str]] = {}
+    for r in results:
+        seen.setdefault((r.kind, r.tree["protocol"].get("description", "")), []).append(r.task)
+    for (kind, text), tasks in sorted(seen.items()):
+        lines += [f"**{kind}** ({', '.join(sorted(set(tasks)))}): {text}", ""]
+    lines += [*_model_grid(results), ""]
+    versions = sorted({", ".join(f"{k} {v}" for k, v in r.tree.get("versions", {}).items()) for r in results})
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    lines += [f"Versions: {'; '.join(versions)}. Reported on a machine with {cores} processor cores.", ""]
+    commands = list(dict.fromkeys(c for r in results if (c := r.tree.get("command"))))
+    commands += [command] if command else []
+    return lines + ["Commands:", "", "```", *map(shown_command, commands), "```", ""]
+
+
+def shown_command(command: str) -> str:
+    """A recorded command as one would type it here: the program by its name, paths below this folder relative."""
+    program, *words = shlex.split(command)
+    here = f"{Path.cwd()}{os.sep}"
+    program = "audiotext" if Path(program).name in ("main.py", "audiotext") else program
+    return shlex.join([program, *(word.removeprefix(here) for word in words)])
+
+
+def _task_grid(results: Sequence[Result]) -> list[str]:
+    rows = [["task", "found/expected", "id list", "selected on", "protocol", "seeds"]]
+    for task in sorted({r.task for r in results}):
+        mine = [r for r in results if r.task == task]
+        clips = sorted({"{found}/{expected}".format(**r.tree["clips"]) for r in mine})
+        chosen = sorted({str(r.tree["protocol"].get("select_on", {}).get("clips", "?")) for r in mine})
+        ids = sorted({r.tree["ids_hash"][:12] for r in mine})
+        protocols = sorted({r.protocol_id for r in mine})
+        seeds = sorted({" ".join(map(str, r.tree.get("seeds", []))) for r in mine})
+        rows.append([task, *(", ".join(cell) for cell in (clips, ids, chosen, protocols, seeds))])
+    return grid(rows, left=len(rows[0]))
+
+
+def _model_grid(results: Sequence[Result]) -> list[str]:
+    rows = [["model", "encoder", "weights", "code", "tasks", "seconds"]]
+    for name in models(results):
+        mine = [r for r in results if r.model == name]
+        code = sorted({str(r.tree.get("git_revision") or "-") for r in mine})
+        seconds = sum(float(r.tree.get("seconds", 0)) for r in mine)
+        first = mine[0].tree
+        what = [name, str(first.get("encoder", "-")), first["model_hash"][:16], ", ".join(code)]
+        rows.append([*what, str(len(mine)), f"{seconds:.0f}"])
+    return grid(rows, left=4)
+
+
+def tables_text(report: str) -> str:
+    """The part of a report that is worth printing: everything before the protocol, without the plots."""
+    text = report.split("\n## Protocol\n")[0]
+    return text.split("\n## Plots\n")[0].rstrip() + "\n"
+
+
+def write_text(path: Path, text: str) -> None:
+    """By atomic rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.tmp{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
