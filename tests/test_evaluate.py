@@ -1,0 +1,278 @@
+"""Evaluations on planted embeddings, whose scores are known, and the evaluate verb on real files."""
+
+import json
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from audiotext.cli import evaluate as verb
+from audiotext.cli.main import main
+from audiotext.config import ConfigError, from_tree, load_tree
+from audiotext.evaluate.attentive import AttentiveProbe, FrozenAttentionPooling
+from audiotext.evaluate.embed import EvalClip, FrozenFrames
+from audiotext.evaluate.fit import FitConfig, fit, minibatches
+from audiotext.evaluate.lit import LitSpace, ModelSpace, Space, Texts
+from audiotext.evaluate.probe import Probe, split_protocol
+from audiotext.evaluate.protocol import Protocol, ProtocolError, ids_hash, load_tasks, spread
+from audiotext.evaluate.retrieval import Retrieval
+from audiotext.evaluate.split import validation_split
+from audiotext.evaluate.zero_shot import ZeroShot
+from audiotext.head.pooling import AttentionPooling, MeanPoolingConfig
+
+DIM = 16
+
+
+def make_clip(id_, split="train", captions=(), family="", **labels):
+    return EvalClip(id_, list(captions), labels, split, family or id_, "sound", "planted", 1.0, [])
+
+
+class PlantedContext:
+    """Stands where a Context would, with frames made up here."""
+
+    name, model_hash, device = "planted", "0" * 16, "cpu"
+
+    def __init__(self, **manifests):
+        self._frames = {name: FrozenFrames([c for c, _ in rows], [f for _, f in rows], []) for name, rows in manifests.items()}
+        self.model = SimpleNamespace(text_encoder=None, config=SimpleNamespace(pooling=None))
+
+    def clips(self, name):
+        return self._frames[name].clips
+
+    def frames(self, name):
+        return self._frames[name]
+
+    def manifest_path(self, name):
+        return f"{name}.jsonl"
+
+    def has_manifest(self, name):
+        return name in self._frames
+
+
+def planted(classes=4, train=40, test=20, distance=3.0, seed=0):
+    """Clips of 1 to 12 frames of unit noise around class means that are ``distance`` long."""
+    generator = torch.Generator().manual_seed(seed)
+    centres = distance * torch.nn.functional.normalize(torch.randn(classes, DIM, generator=generator), dim=1)
+    rows = []
+    for split, count in (("train", train), ("test", test)):
+        for i in range(count * classes):
+            length = int(torch.randint(1, 13, (), generator=generator))
+            frames = centres[i % classes] + torch.randn(length, DIM, generator=generator)
+            clip = make_clip(f"{split}{i}", split, family=f"{split}{i // 2}", kind=f"class{i % classes}", fold=str(i % 5))
+            rows.append((clip, frames.half()))
+    return rows
+
+
+def quick_probe(**changes):
+    tree = {"label": "kind", "seeds": [0, 1], "attention": {"lr": [1e-2], "dropout": [0.1], "fit": {"epochs": 12}}}
+    return from_tree(Probe, tree | changes)
+
+
+def test_probe_finds_planted_classes_with_both_poolings():
+    context, task = PlantedContext(probe=planted()), quick_probe()
+    outcome = task.run(context, task.protocol(context))
+    for pooling in ("mean", "attention"):
+        assert outcome.scores[pooling]["accuracy"]["mean"] > 0.9
+        assert len(outcome.scores[pooling]["accuracy"]["values"]) == 2
+    assert outcome.expected == outcome.found == 80
+    assert outcome.details["chance"] == 0.25
+
+
+def test_probe_of_noise_scores_near_chance():
+    context, task = PlantedContext(probe=planted(distance=0.0)), quick_probe()
+    outcome = task.run(context, task.protocol(context))
+    for pooling in ("mean", "attention"):
+        assert outcome.scores[pooling]["accuracy"]["mean"] < 0.45
+
+
+def test_attention_finds_what_the_mean_drowns():
+    """One frame of twelve carries the class; its sign is the class, its size marks it."""
+    generator = torch.Generator().manual_seed(0)
+    rows = []
+    for i in range(400):
+        frames = torch.randn(12, DIM, generator=generator)
+        frames[int(torch.randint(12, (), generator=generator)), :2] = torch.tensor([6.0, 1.5 if i % 2 else -1.5])
+        rows.append((make_clip(str(i), "train" if i < 250 else "test", kind=str(i % 2)), frames))
+    context = PlantedContext(probe=rows)
+    task = quick_probe(attention={"lr": [1e-2], "dropout": [0.1], "fit": {"epochs": 60}}, seeds=[0])
+    scores = task.run(context, task.protocol(context)).scores
+    assert scores["attention"]["accuracy"]["mean"] > scores["mean"]["accuracy"]["mean"] + 0.1
+
+
+def test_probe_is_deterministic():
+    context, task = PlantedContext(probe=planted(distance=1.0, train=15)), quick_probe(seeds=[3])
+    first, second = (task.run(context, task.protocol(context)).scores for _ in range(2))
+    assert first == second
+
+
+def test_probe_with_one_frame_per_clip_and_odd_width():
+    rows = [(clip, frames[:1, :13]) for clip, frames in planted(distance=6.0)]
+    context, task = PlantedContext(probe=rows), quick_probe(seeds=[0])
+    assert task.run(context, task.protocol(context)).scores["attention"]["accuracy"]["mean"] > 0.9
+
+
+def test_folds_are_reported_once_by_a_probe_of_the_others():
+    rows = [(clip, frames) for clip, frames in planted(test=0)]
+    context, task = PlantedContext(probe=rows), quick_probe(folds="fold", poolings=["mean"], seeds=[0])
+    protocol = task.protocol(context)
+    assert len(protocol.folds) == 5
+    assert sorted(i for part in protocol.folds for i in part.report_on) == sorted(protocol.report_on)
+    assert all(not set(part.select_on) & set(part.report_on) for part in protocol.folds)
+    outcome = task.run(context, protocol)
+    assert outcome.scores["mean"]["accuracy"]["mean"] > 0.9
+    assert len(outcome.details["chosen"]["mean"]) == 5
+
+
+def test_unknown_label_says_which_there_are():
+    context = PlantedContext(probe=planted())
+    with pytest.raises(ProtocolError, match="'instrument'.*fold, kind"):
+        quick_probe(label="instrument").protocol(context)
+
+
+def test_test_class_unseen_in_training_is_named():
+    rows = planted() + [(make_clip("odd", "test", kind="unheard"), torch.zeros(2, DIM))]
+    context, task = PlantedContext(probe=rows), quick_probe(poolings=["mean"])
+    with pytest.raises(ProtocolError, match="odd.*unheard"):
+        task.run(context, task.protocol(context))
+
+
+def test_overlap_of_selection_and_report_is_refused():
+    with pytest.raises(ProtocolError, match="both selected on and reported"):
+        Protocol("x", "", ("a", "b"), ("b",))
+    with pytest.raises(ProtocolError, match="no clip"):
+        Protocol("x", "", ("a",), ())
+
+
+def test_missing_fold_is_named():
+    clips = [make_clip("a", kind="x", fold="1"), make_clip("b", kind="x")]
+    with pytest.raises(ProtocolError, match="no label 'fold'"):
+        split_protocol(clips, "fold", "kind", "probe")
+
+
+def test_validation_part_holds_whole_families_and_every_class():
+    targets = [i % 3 for i in range(120)]
+    families = [f"{i % 3}-{i // 12}" for i in range(120)]
+    train, chosen, how = validation_split(targets, families, 0.2, seed=0)
+    assert how == "grouped"
+    assert not {families[i] for i in train} & {families[i] for i in chosen}
+    assert {targets[i] for i in train} == {targets[i] for i in chosen} == {0, 1, 2}
+    assert sorted(train + chosen) == list(range(120))
+    assert 10 <= len(chosen) <= 45
+    # One family per class cannot be parted by family.
+    train, chosen, how = validation_split(targets, [str(t) for t in targets], 0.2, seed=0)
+    assert how == "stratified"
+    assert {targets[i] for i in train} == {targets[i] for i in chosen} == {0, 1, 2}
+    with pytest.raises(ValueError, match="one training clip"):
+        validation_split([0, 0, 1], ["a", "b", "c"], 0.2, seed=0)
+
+
+def test_frozen_attention_pooling_equals_attention_pooling():
+    torch.manual_seed(0)
+    plain, fast = AttentionPooling(12, heads=3, queries=2), FrozenAttentionPooling(12, heads=3, queries=2)
+    fast.load_state_dict(plain.state_dict())
+    frames, mask = torch.randn(4, 7, 12), torch.arange(7)[None] < torch.tensor([7, 3, 1, 5])[:, None]
+    torch.testing.assert_close(fast(frames, mask), plain(frames, mask))
+    grads = [torch.autograd.grad(p(frames, mask).square().sum(), p.query)[0] for p in (plain, fast)]
+    torch.testing.assert_close(*grads)
+
+
+def test_probe_output_does_not_change_with_padding():
+    torch.manual_seed(0)
+    probe = AttentiveProbe(DIM, 3, heads=4, queries=2, input_dropout=0.0, dropout=0.0).eval()
+    frames = FrozenFrames([make_clip("a"), make_clip("b")], [torch.randn(3, DIM), torch.randn(9, DIM)], [])
+    torch.testing.assert_close(probe(frames.padded())[:1], probe(frames.padded([0])))
+
+
+def test_fit_keeps_the_best_state_and_repeats_with_its_seed():
+    inputs, targets = torch.randn(64, 4, generator=torch.Generator().manual_seed(0)), torch.arange(64) % 2
+
+    def train(seed):
+        torch.manual_seed(1)
+        module = torch.nn.Sequential(torch.nn.Linear(4, 2), torch.nn.Dropout(0.3))
+        scores = iter([0.1, 0.9, 0.2, 0.3])
+        report = fit(
+            module, [1] * 64, lambda b: torch.nn.functional.cross_entropy(module(inputs[b]), targets[b]),
+            FitConfig(epochs=4, batch_size=16, lr=0.1), seed, lambda: next(scores),
+        )  # fmt: skip
+        return module[0].weight.detach().clone(), report
+
+    (first, report), (second, _), (other, _) = train(0), train(0), train(1)
+    assert report.best_epoch == 2 and report.best_score == 0.9
+    torch.testing.assert_close(first, second, rtol=0, atol=0)
+    assert not torch.equal(first, other)
+
+
+def test_fit_stops_where_the_loss_is_not_a_number():
+    module = torch.nn.Linear(1, 1)
+    with pytest.raises(ValueError, match="learning rate"):
+        fit(module, [1, 1], lambda b: module.weight.sum() * math.nan, FitConfig(epochs=1))
+
+
+def test_minibatches_hold_every_item_once():
+    generator = torch.Generator().manual_seed(0)
+    batches = list(minibatches([i % 17 for i in range(1000)], 32, generator))
+    assert sorted(i for batch in batches for i in batch) == list(range(1000))
+    assert all(len(batch) <= 32 for batch in batches)
+
+
+class WordSpace(Space):
+    """Audio and text are the same hashed bag of words, so that retrieval must be perfect."""
+
+    def embed_output(self, output):
+        return torch.nn.functional.normalize(output.frames.sum(1), dim=-1)
+
+    def embed_texts(self, texts):
+        rows = [sum(torch.nn.functional.one_hot(torch.tensor(int(w)), DIM) for w in t.split()).float() for t in texts]
+        return torch.nn.functional.normalize(torch.stack(rows), dim=-1)
+
+
+def test_space_keeps_the_order_of_clips_of_mixed_length():
+    frames = [torch.eye(DIM)[i % DIM].repeat(1 + (i * 7) % 5, 1) for i in range(20)]
+    clips = [make_clip(str(i), captions=[str(i % DIM)]) for i in range(20)]
+    vectors = WordSpace().audio(FrozenFrames(clips, frames, []), size=3)
+    assert vectors.argmax(1).tolist() == [i % DIM for i in range(20)]
+
+
+def test_equal_captions_are_one_text_relevant_to_all_their_clips():
+    clips = [make_clip("a", captions=["A dog.", "Bark!"]), make_clip("b", captions=["a dog"]), make_clip("c")]
+    texts = Texts.of(clips)
+    assert texts.texts == ["a dog", "bark"]
+    assert texts.relevance.tolist() == [[True, True], [True, False], [False, False]]
+
+
+def test_retrieval_and_zero_shot_through_a_planted_space(monkeypatch):
+    rows = [
+        (make_clip(f"clip{i}", "test", [str(i % DIM), f"{i % DIM} {i % DIM}"], kind=f"k{i % 3}"), torch.eye(DIM)[i % DIM][None])
+        for i in range(12)
+    ]
+    context = PlantedContext(heldout=rows, probe=[(c, torch.eye(DIM)[i % 3][None]) for i, (c, _) in enumerate(rows)])
+    context.model = SimpleNamespace(text_encoder=object(), config=SimpleNamespace(pooling=MeanPoolingConfig()))
+    monkeypatch.setattr("audiotext.evaluate.retrieval.ModelSpace", lambda model: WordSpace())
+    task = Retrieval(lit_for_all=False)
+    outcome = task.run(context, task.protocol(context))
+    for way in ("audio_to_text", "text_to_audio"):
+        assert outcome.scores["direct"][way]["mAP@10"] == pytest.approx(1.0)
+        assert outcome.scores["direct"][way]["median_rank"] == 1
+    assert outcome.details["distinct_captions"] == 24
+    zero = ZeroShot(label="kind", classes={f"k{i}": [str(i)] for i in range(3)}, templates=["{}", "{} {}"], lit_for_all=False)
+    outcome = zero.run(context, zero.protocol(context))
+    assert outcome.scores["direct"]["accuracy"] == 1.0
+
+
+def test_zero_shot_names_a_class_without_prompts():
+    context = PlantedContext(probe=[(make_clip("a", "test", kind="snare"), torch.zeros(1, DIM))])
+    context.model.text_encoder = object()
+    with pytest.raises(ConfigError, match="no prompts for kind 'snare'.*snares"):
+        ZeroShot(label="kind", classes={"snares": ["snare"], "kick": ["kick"]}, lit_for_all=False).protocol(context)
+    with pytest.raises(ConfigError, match="templates"):
+        ZeroShot(label="kind", classes={"a": ["a"], "b": ["b"]}, templates=["a sound"])
+
+
+def test_spread_is_the_sample_deviation():
+    assert spread([1.0, 3.0]) == {"mean": 2.0, "std": pytest.approx(math.sqrt(2)), "values": [1.0, 3.0]}
+    assert spread([1.0])["std"] == 0.0
+
+
+def test_id_hash_does_not_depend_on_order():
+    assert ids_hash(["b", "a"]) == ids_hash(["a", "b"]) != ids_hash(["a"])
