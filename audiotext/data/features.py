@@ -11,7 +11,6 @@ import hashlib
 import json
 import logging
 import math
-import multiprocessing
 import re
 import shutil
 import time
@@ -63,7 +62,8 @@ class FeatureSummary:
             return f"{said}; all shards were there already"
         return (
             f"{said}; {self.extracted_seconds / 3600:.2f} h extracted in {self.wall_seconds:.1f} s "
-            f"by {self.nj} processes, real-time factor {self.real_time_factor:.5f} ({1 / self.real_time_factor:.0f} times real time)"
+            f"by {self.nj} processes, real-time factor {self.real_time_factor:.5f} "
+            f"({1 / self.real_time_factor:.0f} times real time)"
         )
 
 
@@ -184,9 +184,7 @@ def _run(work: _Work, todo: list[int], nj: int) -> Iterator[float]:
         finally:
             torch.set_num_threads(threads)
         return
-    # Spawned: a forked child of a process that has used torch's threads may hang.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(nj, len(todo)), context, _start_worker, (work,)) as pool:
+    with ProcessPoolExecutor(min(nj, len(todo)), initializer=_start_worker, initargs=(work,)) as pool:
         futures = [pool.submit(_make, shard) for shard in todo]
         try:
             for future in as_completed(futures):
@@ -202,7 +200,7 @@ _worker: tuple[_Work, Frontend] | None = None
 
 def _start_worker(work: _Work) -> None:
     global _worker
-    torch.set_num_threads(1)  # on busy cores more threads are far slower than one
+    torch.set_num_threads(1)  # on busy cores more are far slower, and a forked process must not use its parent's
     _worker = (work, work.frontend.build())
 
 

@@ -28,7 +28,7 @@ class FbankConfig:
     """Filterbank options, with Kaldi's meanings; times in milliseconds, frequencies in Hz."""
 
     num_mel_bins: int = 80
-    """Above about 100 some low filters hold no frequency of the transform and are constant; kaldi-native-fbank refuses."""
+    """Above about 100 some low filters lie between two bins of the transform and stay constant."""
     backend: Literal["torch", "torchaudio", "kaldifeat", "kaldi-native-fbank"] = "torch"
     sample_rate: int = 16000
     frame_length: float = 25.0

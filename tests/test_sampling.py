@@ -1,0 +1,105 @@
+"""Batches by duration: every clip once, within the budget, repeatable, resumable, split over processes."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from audiotext.config import ConfigError
+from audiotext.data.sampling import BatchSampler, SamplerConfig
+
+DURATIONS = np.random.default_rng(0).gamma(2.0, 2.0, 500) + 0.1
+
+
+def _flat(batches):
+    return [clip for batch in batches for clip in batch]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.floats(0.05, 40), min_size=1, max_size=80),
+    st.integers(1, 12),
+    st.sampled_from([None, 3]),
+    st.sampled_from([None, 20.0]),
+    st.booleans(),
+)
+def test_every_clip_once_and_within_the_budget(durations, buckets, most, quadratic, shuffle):
+    config = SamplerConfig(30.0, most, buckets, quadratic, shuffle)
+    batches = BatchSampler(durations, config).batches(3)
+    assert sorted(_flat(batches)) == list(range(len(durations)))
+    for batch in batches:
+        longest = max(durations[i] for i in batch)
+        cost = longest + (longest**2 / quadratic if quadratic else 0)
+        assert len(batch) == 1 or len(batch) * cost <= 30.0 + 1e-6
+        assert most is None or len(batch) <= most
+
+
+def test_the_plan_follows_from_seed_and_epoch():
+    sampler = BatchSampler(DURATIONS, seed=1)
+    assert sampler.batches(0) == BatchSampler(DURATIONS, seed=1).batches(0)
+    assert sampler.batches(0) != BatchSampler(DURATIONS, seed=2).batches(0)
+    first = sampler.batches(0)
+    assert first != sampler.batches(1) and first == sampler.batches(0)
+    still = BatchSampler(DURATIONS, SamplerConfig(shuffle=False))
+    assert still.batches(0) == still.batches(5)
+
+
+def test_resumes_at_any_batch_of_any_epoch():
+    whole = BatchSampler(DURATIONS, seed=4)
+    every = [(whole.state, batch) for _ in range(2) for batch in whole]
+    for k in (0, 7, len(every) - 1):
+        resumed = BatchSampler(DURATIONS, seed=4)
+        epoch, position = every[k][0]
+        resumed.state = (epoch, position - 1)  # the state was read after the batch was handed out
+        assert next(iter(resumed)) == every[k][1]
+    assert whole.state == (2, 0)
+
+
+@pytest.mark.parametrize("world", [2, 3, 7])
+def test_processes_share_one_plan(world):
+    ranks = [BatchSampler(DURATIONS, seed=5, rank=r, world=world).batches(1) for r in range(world)]
+    assert len({len(r) for r in ranks}) == 1
+    assert sorted(c for r in ranks for c in _flat(r)) == list(range(len(DURATIONS)))
+
+
+def test_few_clips_are_split_over_processes_or_refused():
+    ranks = [BatchSampler([1.0, 1.0, 1.0], rank=r, world=3).batches(0) for r in range(3)]
+    assert sorted(_flat(b for r in ranks for b in r)) == [0, 1, 2]
+    with pytest.raises(ValueError, match="too few"):
+        BatchSampler([1.0, 1.0], world=3).batches(0)
+
+
+def test_buckets_keep_padding_small():
+    def padding(buckets):
+        batches = BatchSampler(DURATIONS, SamplerConfig(buckets=buckets)).batches(0)
+        return sum(max(DURATIONS[b]) * len(b) for b in batches) / DURATIONS.sum() - 1
+
+    assert padding(10) < 0.15 < padding(1)
+
+
+def test_weights_draw_with_replacement_in_proportion():
+    weights = np.where(np.arange(500) < 50, 9.0, 1.0)
+    drawn = np.bincount(_flat(BatchSampler(DURATIONS, weights=weights).batches(0)), minlength=500)
+    assert drawn.sum() == 500 and 0.4 < drawn[:50].sum() / 500 < 0.6
+    with pytest.raises(ValueError, match="weights"):
+        BatchSampler(DURATIONS, weights=[1.0])
+
+
+def test_drop_last_leaves_out_unfilled_batches_only():
+    config = SamplerConfig(max_duration=1000.0, max_clips=8, buckets=3, drop_last=True)
+    batches = BatchSampler(DURATIONS, config).batches(0)
+    assert {len(b) for b in batches} == {8} and len(_flat(batches)) > 470
+
+
+def test_a_clip_above_the_budget_makes_a_batch_of_its_own():
+    assert [5] in BatchSampler([1.0] * 5 + [80.0], SamplerConfig(buckets=1)).batches(0)
+
+
+def test_wrong_input():
+    for durations in ([], [1.0, 0.0], [float("nan")]):
+        with pytest.raises(ValueError, match="cannot make batches"):
+            BatchSampler(durations)
+    with pytest.raises(ConfigError, match="max_duration"):
+        SamplerConfig(max_duration=0)
+    with pytest.raises(ValueError, match="rank"):
+        BatchSampler([1.0], rank=1, world=1)
