@@ -103,7 +103,7 @@ def draw_curves(figure: FigureBase, material: Material) -> None:
 
 
 def draw_probes(figure: FigureBase, material: Material) -> None:
-    """Bars of accuracy by probe and model with the seeds' deviation, one panel per pooling; dots mark the majority."""
+    """Accuracy by probe and model with the seeds' deviation, a panel per pooling; dots mark the majority class."""
     poolings = [p for p in ("attention", "mean") if any(p in r.scores for r in material.results if r.kind == "probe")]
     axes = np.atleast_1d(figure.subplots(1, len(poolings), sharey=True))
     figure.suptitle("Linear probes on frozen encoders")
@@ -117,12 +117,13 @@ def draw_probes(figure: FigureBase, material: Material) -> None:
             errors = [100 * (s.std or 0) for s in scores.values()]
             heights = [100 * s.mean for s in scores.values()]
             axis.bar(at, heights, width, yerr=errors, capsize=2, label=name, color=colour(name, names))
-        guess = {r.task: 100 * r.details["majority"] for r in probes if "majority" in r.details}
-        axis.plot([tasks.index(t) for t in guess], list(guess.values()), "k_", ms=24, label="majority class")
+        guess = {tasks.index(r.task): 100 * r.details["majority"] for r in probes if "majority" in r.details}
+        left, right = ([i + side for i in guess] for side in (-0.45, 0.45))
+        axis.hlines(list(guess.values()), left, right, color="black", lw=1, ls=":", label="majority class")
         labels = [short(t).replace(" ", "\n") for t in tasks]
         axis.set_xticks(range(len(tasks)), labels, fontsize=8)
         axis.set(title=f"{pooling} pooling", ylabel="accuracy, %", ylim=(0, 100))
-    axes[0].legend(fontsize=7, ncols=2)
+    figure.legend(*axes[0].get_legend_handles_labels(), fontsize=8, loc="outside right upper")
 
 
 def draw_retrieval(figure: FigureBase, material: Material) -> None:
@@ -130,7 +131,8 @@ def draw_retrieval(figure: FigureBase, material: Material) -> None:
     found = [r for r in material.results if r.kind == "retrieval"]
     names = models(found)
     figure.suptitle("Retrieval of held-out clips")
-    for axis, (way, arrow) in zip(figure.subplots(1, 2, sharey=True), WAYS.items(), strict=True):
+    axes = figure.subplots(1, 2, sharey=True)
+    for axis, (way, arrow) in zip(axes, WAYS.items(), strict=True):
         for result in found:
             for space in (s for s in SPACES if s in result.scores):
                 k, recall = recall_curve(result, space, way)
@@ -141,8 +143,9 @@ def draw_retrieval(figure: FigureBase, material: Material) -> None:
         ks = (1, 5, 10)
         axis.plot(ks, [100 * Score.of(chance[f"chance_R@{k}"]).mean for k in ks], "k:", label="chance")
         title = "clips by text" if way == "text_to_audio" else "texts by clip"
-        axis.set(title=f"{arrow}: {title}", xlabel="k", ylabel="R@k, %", ylim=(0, None))
-    axis.legend(fontsize=7)
+        axis.set(title=f"{arrow}: {title}", xlabel="k", ylabel="R@k, %")
+    axes[0].set_ylim(0, None)  # once both panels are drawn, for they share it
+    figure.legend(*axes[0].get_legend_handles_labels(), fontsize=8, loc="outside right upper")
 
 
 def recall_curve(result: Result, space: str, way: str, longest: int = 50) -> tuple[list[int], list[float]]:
