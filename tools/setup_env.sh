@@ -63,7 +63,10 @@ make_venv() {
 
 python=$(find_python)
 echo "No active environment has audiotext: installing it in $PWD/.venv (with $python; about 3 minutes, 6 GB, once)"
-[ -x .venv/bin/python ] && .venv/bin/python -m pip --version > /dev/null 2>&1 || { rm -rf .venv && make_venv "$python"; }
+if ! .venv/bin/python -m pip --version > /dev/null 2>&1; then
+    rm -rf .venv
+    make_venv "$python"
+fi
 .venv/bin/python -m pip install -q --disable-pip-version-check -e ".${extra:+[$extra]}"
 printf '%s\n%s\n' "$wanted" "$extra" > "$stamp.tmp" && mv "$stamp.tmp" "$stamp"
 echo "Installed; remove the folder .venv to undo this"

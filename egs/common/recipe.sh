@@ -124,8 +124,7 @@ describe() {
 #
 # Run COMMAND, unless FOLDER/.done/NAME says that the same command ran to its end on the same inputs and its outputs are
 # still there. What it prints goes to FOLDER/log/NAME.log too. A failure leaves no marker and prints the end of that
-# log. --fresh names a folder of half-done work which only the same command on the same inputs may go on with: for any
-# other it is moved aside.
+# log. --fresh names a folder of half-done work with which only the same inputs may go on: for others it is moved aside.
 once() {
     local target=$1 list="" fresh="" inputs=() outputs=() command file wanted folder name marker log_file
     shift
@@ -143,7 +142,7 @@ once() {
     command=("${@:2}") folder=${target%/*} name=${target##*/}
     marker=$folder/.done/$name log_file=$folder/log/$name.log
     for file in ${inputs[@]+"${inputs[@]}"}; do
-        [ -e "$file" ] || fail "$name needs $file, which is not there; --stage with a smaller number makes it"
+        [ -e "$file" ] || fail "$name needs $file, which is not there"
     done
     mkdir -p "$folder/.done" "$folder/log"
     exec 9> "$marker.lock"
@@ -153,9 +152,7 @@ once() {
         log "  $name: skipped, up to date"
     else
         rm -f "$marker"
-        if [ -n "$fresh" ] && [ -e "$fresh" ] && [ "$wanted" != "$(cat "$marker.begun" 2> /dev/null || true)" ]; then
-            set_aside "$fresh"
-        fi
+        if [ -n "$fresh" ] && [ -e "$fresh" ] && ! same_inputs; then set_aside "$fresh"; fi
         printf '%s\n' "$wanted" > "$marker.begun"
         run_step
         printf '%s\n' "$wanted" > "$marker.tmp" && mv "$marker.tmp" "$marker"
@@ -171,11 +168,13 @@ is_done() {
     done
 }
 
+same_inputs() { [ "$(sed 1d <<< "$wanted")" = "$(sed 1d "$marker.begun" 2> /dev/null)" ]; }
+
 set_aside() {
     local n=1
     while [ -e "$1.old$n" ]; do n=$((n + 1)); done
     mv "$1" "$1.old$n"
-    log "  $name: its command or inputs changed; what an earlier one left is now $1.old$n"
+    log "  $name: its inputs changed; what was made of earlier ones is now $1.old$n"
 }
 
 # The step runs in the background so that a signal to this script ends it at once; the log is shown as it grows.
@@ -215,4 +214,5 @@ parse_options "$@"
 cd "$(dirname "$script")"
 # shellcheck source=path.sh
 . ../common/path.sh
+# shellcheck disable=SC2119
 find_environment || fail "no environment to run in; see above"

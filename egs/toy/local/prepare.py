@@ -60,8 +60,9 @@ def clips(root: Path, copies: int = 10) -> Iterator[Clip]:
 
 
 def _speech(root: Path, index: int, test: bool) -> Iterator[Clip]:
-    speakers = {("voice_pack", k): v for k, v in VOICES.items()} | {("telephone_speaker", k): v for k, v in CALLERS.items()}
-    speakers |= {("", f"speaker{i}"): ("someone", 100 + 60 * i, 0.9 + 0.1 * i) for i in range(3)}
+    speakers = {("", f"speaker{i}"): ("someone", 100 + 60 * i, 0.9 + 0.1 * i) for i in range(3)}
+    for label, people in (("voice_pack", VOICES), ("telephone_speaker", CALLERS)):
+        speakers |= {(label, name): person for name, person in people.items()}
     for (label, name), (who, pitch, tract) in speakers.items():
         rng = _rng("speech", name, index)
         text = " ".join("".join(rng.choice(SYLLABLES, 2)) for _ in range(2))

@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# Learn general-purpose audio representations from captions, and find out what they are worth.
+#
+# Usage: egs/captionstew/run.sh [--option value]...     from any directory; --stop-stage or --stop_stage
+#
+# Stages
+#   0  download and prepare the corpora: a checked manifest per source, rejected.jsonl, a coverage table
+#   1  curate: clean captions, leaks, duplicates, held-out families, statistics, tokenizer
+#   2  filterbank features, in shards
+#   3  pretrain, once for each objective; and the two baselines that learn nothing
+#   4  downstream, encoder frozen: probes, retrieval, zero-shot, captioning, question answering
+#   5  report: one table, a page of plots
+# Finished work is skipped until its command or inputs change; a run that was stopped goes on where it was.
+#
+# What to do
+#   --stage 0 --stop-stage 5           first and last stage
+#   --corpora mini                     mini: real recordings from the Debian archive; toy: synthesised, for tests;
+#                                      or any folder of egs/ whose local/prepare.py has sources()
+#   --objective "contrastive captioning"   what to pretrain: files of conf/pretrain, without .yaml
+#   --baselines "random floor"         also evaluated: untrained weights, log-mel statistics
+#   --model ../../conf/model/tiny.yaml     the shape of the model
+#   --tasks "../../conf/evaluate/*.yaml"   what to evaluate
+# How
+#   --nj N                             processes that prepare and extract (default: all cores)
+#   --seed 0                           of the split, the training and the untrained weights
+#   --vocab-size 1000                  pieces of the tokenizer
+#   --heldout 330 --valid 150          clips to test on, and to validate on while training
+#   --pretrain-args "--set train.max_steps=500"        more arguments of audiotext pretrain
+#   --evaluate-args "--set probe.seeds=[0]"            more arguments of audiotext evaluate
+# Where (a typed path counts from where you are, a default one from this folder)
+#   --download download                what was fetched
+#   --data data/CORPORA                manifests, curated subsets, features
+#   --exp exp                          models, results.md, plots; exp/CORPORA for other corpora than mini
+stage=0
+stop_stage=5
+corpora=mini
+objective="contrastive captioning"
+baselines="random floor"
+model=../../conf/model/tiny.yaml
+tasks="../../conf/evaluate/*.yaml"
+nj=$(nproc)
+seed=0
+vocab_size=1000
+heldout=330
+valid=150
+pretrain_args=""
+evaluate_args=""
+download=download
+data=""
+exp=""
+
+# shellcheck source=../common/recipe.sh
+. "$(dirname "$0")/../common/recipe.sh" "$@"
+
+preset data "data/${corpora// /-}"
+if [ "$corpora" = mini ]; then preset exp exp; else preset exp "exp/${corpora// /-}"; fi
+[ "$corpora" != toy ] || . conf/toy.sh
+paths model download data exp
+
+for corpus in $corpora; do
+    [ -e "../$corpus/local/prepare.py" ] || fail "no corpus is called '$corpus': egs/$corpus/local/prepare.py is not there;" \
+        "try --corpora mini, or --corpora toy (synthesised, needs no download)"
+done
+
+if stage 0 "Download and prepare: $corpora"; then
+    mkdir -p "$download"
+    for corpus in $corpora; do
+        if [ -e "../$corpus/local/fetch.py" ]; then
+            once "$data/fetch-$corpus" --in "../$corpus/local" --out "$download" \
+                -- "$python" "../$corpus/local/fetch.py" "$download"
+        fi
+        once "$data/prepare-$corpus" --in "../$corpus/local" --out "$data/manifests/$corpus/coverage.md" \
+            -- audiotext prepare --recipe "../$corpus/local/prepare.py" --download "$download" \
+            --out "$data/manifests/$corpus" --nj "$nj"
+    done
+fi
+
+if stage 1 "Curate: captions, leaks, duplicates, held-out families, tokenizer"; then
+    manifests=()
+    for corpus in $corpora; do
+        needs 0 "$data/manifests/$corpus/coverage.md"
+        manifests+=("$data/manifests/$corpus")
+    done
+    once "$data/curate" --in "${manifests[@]}" --out "$data/curated/pretrain.jsonl" "$data/curated/tokenizer" \
+        -- audiotext curate --manifests "${manifests[@]}" --out "$data/curated" --seed "$seed" \
+        --vocab-size "$vocab_size" --heldout "$heldout" --valid "$valid"
+fi
+
+if stage 2 "Features"; then
+    for subset in pretrain valid heldout probe; do
+        needs 1 "$data/curated/$subset.jsonl"
+        once "$data/features-$subset" --in "$data/curated/$subset.jsonl" ../../conf/frontend/fbank80.yaml \
+            --out "$data/features/$subset.jsonl" \
+            -- audiotext features --manifest "$data/curated/$subset.jsonl" --out "$data/features/$subset.jsonl" \
+            --frontend ../../conf/frontend/fbank80.yaml --nj "$nj"
+    done
+fi
+
+# shellcheck source=../common/pretrain.sh
+. ../common/pretrain.sh
+# shellcheck source=../common/evaluate.sh
+. ../common/evaluate.sh

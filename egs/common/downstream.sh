@@ -1,0 +1,54 @@
+# shellcheck shell=bash disable=SC2086,SC2154
+# Every stage of a downstream recipe: prepare a corpus, extract features, evaluate a frozen model on it, report.
+# Uses the options corpus, model, name, tasks, nj, evaluate_args, data and exp.
+
+if [ "$corpus" = toy ]; then
+    preset data data/toy
+    preset exp exp/toy
+    paths data
+    where=$data/corpus
+else
+    preset data data/corpus
+    preset exp exp
+    paths corpus
+    where=$corpus
+fi
+paths model data exp
+
+if stage 0 "Prepare the corpus: $where"; then
+    if [ "$corpus" = toy ]; then
+        once "$data/toy" --in local/toy.py --out "$where" -- "$python" local/toy.py "$where"
+    fi
+    [ -d "$where" ] || fail "$where: no such corpus folder; give --corpus DIR with the layout that README.md shows," \
+        "or --corpus toy (synthesised)"
+    once "$data/prepare" --in local/prepare.py --out "$data/manifests/cuts.jsonl" \
+        -- audiotext prepare --recipe local/prepare.py --root "$where" --out "$data/manifests" --nj "$nj"
+fi
+
+if stage 1 "Features"; then
+    needs 0 "$data/manifests/cuts.jsonl"
+    once "$data/features" --in "$data/manifests/cuts.jsonl" ../../conf/frontend/fbank80.yaml \
+        --out "$data/features/probe.jsonl" \
+        -- audiotext features --manifest "$data/manifests/cuts.jsonl" --out "$data/features/probe.jsonl" \
+        --frontend ../../conf/frontend/fbank80.yaml --nj "$nj"
+fi
+
+if stage 2 "Evaluate, encoder frozen: $model"; then
+    needs 1 "$data/features/probe.jsonl"
+    [ -n "$model" ] || fail "which model? --model DIR, such as ../captionstew/exp/contrastive/model"
+    [ -e "$model/config.yaml" ] || fail "--model $model: not a model folder; stage 3 of egs/captionstew/run.sh makes one"
+    # the folder of a pretraining run names its model
+    preset name "$(basename "$(realpath "${model%/model}")")"
+    # shellcheck disable=SC2206  # a pattern, or several
+    task_files=($tasks)
+    once "$exp/evaluate-$name" --in "$model" "$data/features/probe.jsonl" "${task_files[@]}" --out "$exp/results/$name" \
+        -- audiotext evaluate --model "$model" --name "$name" --tasks "${task_files[@]}" \
+        --features-dir "$data/features" --out "$exp/results" $evaluate_args
+fi
+
+if stage 3 "Report"; then
+    needs 2 "$exp/results"
+    once "$exp/report" --in "$exp/results" --out "$exp/results.md" \
+        -- audiotext report --results "$exp/results" --exp "$exp" --out "$exp/results.md" --plots "$exp/plots"
+    cat "$exp/results.md"
+fi

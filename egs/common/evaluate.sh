@@ -1,0 +1,33 @@
+# shellcheck shell=bash disable=SC2086,SC2154
+# Stages 4 and 5: evaluate every model of the run with its encoder frozen, then one report. Uses the options objective,
+# baselines, model (its text parts, where a model has none), tasks, evaluate_args.
+
+if stage 4 "Downstream: $baselines $objective"; then
+    needs 2 "$data/features/probe.jsonl" "$data/features/heldout.jsonl"
+    # shellcheck disable=SC2206  # a pattern, or several
+    task_files=($tasks)
+    for file in "${task_files[@]}"; do
+        [ -e "$file" ] || fail "--tasks $file: no such file; the tasks are in conf/evaluate"
+    done
+    for name in $baselines $objective; do
+        needs 3 "$exp/$name/model"
+        once "$exp/evaluate-$name" --out "$exp/results/$name" \
+            --in "$exp/$name/model" "$model" "$data/curated/tokenizer" "${task_files[@]}" \
+            "$data"/features/{pretrain,valid,heldout,probe}.jsonl \
+            -- audiotext evaluate --model "$exp/$name/model" --name "$name" --tasks "${task_files[@]}" \
+            --features-dir "$data/features" --tokenizer "$data/curated/tokenizer" --text-config "$model" \
+            --out "$exp/results" $evaluate_args
+    done
+fi
+
+if stage 5 "Report"; then
+    results=()
+    for name in $baselines $objective; do
+        needs 4 "$exp/results/$name"
+        results+=("$exp/results/$name")
+    done
+    once "$exp/report" --in "${results[@]}" --out "$exp/results.md" "$exp/plots" \
+        -- audiotext report --results "$exp/results" --exp "$exp" --out "$exp/results.md" --plots "$exp/plots"
+    cat "$exp/results.md"
+    log "the table is $exp/results.md, the plots are $exp/plots"
+fi

@@ -1,0 +1,31 @@
+# shellcheck shell=bash disable=SC2086,SC2154
+# Stage 3: pretrain once for each objective, and make the models that learnt nothing. For recipes with features in
+# $data/features and a tokenizer in $data/curated. Uses the options objective, baselines, model, seed, pretrain_args.
+
+if stage 3 "Pretrain: $objective"; then
+    needs 1 "$data/curated/tokenizer"
+    needs 2 "$data/features/pretrain.jsonl" "$data/features/valid.jsonl"
+    [ -e "$model" ] || fail "--model $model: no such file; the shapes are in conf/model"
+    for name in $objective; do
+        [ -e "../../conf/pretrain/$name.yaml" ] || fail "--objective $name: no conf/pretrain/$name.yaml; there are:" \
+            "$(basename -s .yaml ../../conf/pretrain/*.yaml | tr '\n' ' ')"
+    done
+    for name in $objective; do
+        once "$exp/pretrain-$name" --fresh "$exp/$name" --out "$exp/$name/model" \
+            --in "../../conf/pretrain/$name.yaml" "$model" "$data/curated/tokenizer" \
+            "$data/features/pretrain.jsonl" "$data/features/valid.jsonl" \
+            -- audiotext pretrain --config "../../conf/pretrain/$name.yaml" --model "$model" \
+            --train "$data/features/pretrain.jsonl" --valid "$data/features/valid.jsonl" \
+            --tokenizer "$data/curated/tokenizer" --out "$exp/$name" --resume auto \
+            --set "train.seed=$seed" $pretrain_args
+    done
+    for name in $baselines; do
+        case $name in
+            random) shape=$model ;;
+            floor) shape=../../conf/model/floor.yaml ;;
+            *) fail "--baselines $name: known are random and floor" ;;
+        esac
+        once "$exp/init-$name" --in "$shape" --out "$exp/$name/model" \
+            -- audiotext init --model "$shape" --out "$exp/$name/model" --seed "$seed"
+    done
+fi
