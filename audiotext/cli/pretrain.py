@@ -25,7 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "checkpoints there; PATH: from that checkpoint",
     )  # fmt: skip
     parser.add_argument("--init", type=Path, metavar="MODEL", help="model folder to start from where weights fit")
-    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="change fields of the configuration")
+    parser.add_argument(
+        "--set", nargs="*", action="extend", default=[], metavar="KEY=VALUE", help="change fields of the configuration"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -17,6 +17,7 @@ class Interrupt:
         self.requested = ""
         """Name of the signal that came, or empty."""
         self._previous: dict[int, object] = {}
+        self._children: object = signal.SIG_DFL
 
     def __enter__(self) -> Interrupt:
         if threading.current_thread() is threading.main_thread():
@@ -26,10 +27,14 @@ class Interrupt:
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._restore()
+        if self.requested:
+            signal.signal(signal.SIGCHLD, self._children)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         self.requested = signal.Signals(number).name
         self._restore()
+        # The signal may have ended the workers of a data loader too, for which torch would raise in mid-step.
+        self._children = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
     def _restore(self) -> None:
         while self._previous:

@@ -99,11 +99,14 @@ class Trainer:
             if self.done or interrupt.requested:
                 return self.complete
             with clock.step(self.meter):
-                norm = self.step()
+                batches = self._fetch(interrupt)
+                if batches is None:
+                    continue
+                norm = self.step(batches)
             if p.step % t.log_interval == 0:
                 self._report(tracker, clock, norm)
 
-    def step(self) -> float:
+    def step(self, batches: list[Batch]) -> float:
         """One update of the weights. Returns the gradient's norm; the update is skipped where it is not finite."""
         t, p = self.config.train, self.progress
         self.learner.train()
@@ -111,16 +114,14 @@ class Trainer:
         self.schedule.step_epoch(self.stream.epoch)
         self.schedule.step_batch(p.step)
         self.optimizer.zero_grad()
-        ids, norm = [], math.nan
-        for micro in range(t.accumulate):
-            batch = next(self.stream).to(self.device)
-            ids += batch.ids
+        norm = math.nan
+        for micro, batch in enumerate(batches):
             seed_everything(t.seed, p.step, micro)
             with self._precision():
-                loss, report = self.learner(self._augmented(batch, micro))
+                loss, report = self.learner(self._augmented(batch.to(self.device), micro))
             if not torch.isfinite(loss):
                 break
-            (loss / t.accumulate).backward()
+            (loss / len(batches)).backward()
             self.meter.add_batch(batch, loss.detach(), report)
         else:
             norm = gradient_norm(self.parameters)
@@ -129,7 +130,7 @@ class Trainer:
             self.optimizer.step()
             p.skipped_in_row = 0
         else:
-            self._skip(ids)
+            self._skip([clip for batch in batches for clip in batch.ids])
         self.average.update(self.learner, p.step)
         return norm
 
@@ -157,6 +158,17 @@ class Trainer:
         self.schedule.load_state_dict(state["schedule"])
         self.meter.load_state_dict(state["meter"])
         self.progress = Progress(**state["progress"])
+
+    def _fetch(self, interrupt: Interrupt) -> list[Batch] | None:
+        """The batches of one step; None, the stream where it was, where an interrupt ended the loader's workers."""
+        place = self.stream.state_dict()
+        try:
+            return [next(self.stream) for _ in range(self.config.train.accumulate)]
+        except RuntimeError:
+            if not interrupt.requested:
+                raise
+            self.stream.load_state_dict(place)
+            return None
 
     def _precision(self) -> torch.autocast | nullcontext:
         if self.config.train.precision == "bf16":
@@ -196,7 +208,8 @@ class Trainer:
         better = loss < p.best_loss
         if better:
             p.best_loss = loss
-        shown = [f"{name} {value:.3f}" for name, value in found.scalars.items() if not name.endswith("median_rank")]
+        hidden = ("R@5", "mAP@10", "median_rank")
+        shown = [f"{name} {value:.3f}" for name, value in found.scalars.items() if not name.endswith(hidden)]
         seconds = time.monotonic() - started
         _log.info("step %d validation%s: %s (%.1f s)", p.step, ", best" if better else "", ", ".join(shown), seconds)
         return better
