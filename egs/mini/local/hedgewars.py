@@ -43,7 +43,7 @@ NOISES = {
     "Laugh": "laughs", "PoisonCough": "coughs", "PoisonMoan": "moans", "Ow": "cries out in pain",
     "Ooff": "groans from a blow", "Ouch": "cries out in pain", "Hmm": "hums in thought", "Jump": "grunts while jumping",
 }  # fmt: skip
-HELD_OUT = 18  # in hundred: the phrases kept for the probe's test
+HELD_OUT = 12  # in hundred: the phrases kept for the probe's test
 EFFECTS = {
     "landgun": "a land spraying gun", "sinegun": "a sine wave gun", "whipcrack": "a whip crack",
     "egg": "an egg breaking", "bee": "a bee buzzing", "beewater": "a bee missile in water",

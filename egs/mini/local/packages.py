@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from audiotext.data.corpus import DataError
-
 TELEPHONE = ("en", "es", "fr", "it", "ru")
 # corpus -> packages; a name that ends in * stands for the newest package of that pattern
 PACKAGES: dict[str, list[str]] = {
@@ -36,6 +34,8 @@ def version_key(name: str) -> list[int]:
 
 def folder(download: Path, package: str, inside: str = "") -> Path:
     """Where ``inside`` of an extracted package lies. Raises DataError where the package is not there."""
+    from audiotext.data.corpus import DataError  # here, so that fetch.py runs where audiotext is not installed yet
+
     found = sorted((download / "root").glob(package), key=lambda p: version_key(p.name))
     if not found:
         raise DataError(f"{download / 'root' / package}: package not extracted; run fetch.py (stage 0) first")
