@@ -19,7 +19,7 @@ from audiotext.frontend.backends import load_backend
 from audiotext.frontend.base import FRONTENDS, Frontend
 from audiotext.types import Padded, length_mask
 
-_BLOCK = 4096  # frames worked on at a time: the buffers of one block stay in the processor's cache
+_BLOCK = 1024  # frames worked on at a time: the buffers of one block stay in the processor's cache
 
 
 @FRONTENDS.register("fbank")
@@ -123,11 +123,10 @@ class Fbank(Frontend):
     def _log_mel(self, frames: Tensor) -> Tensor:
         """Frames of samples (B, T, window) -> log-mel energies (B, T, F)."""
         x = frames - frames.mean(dim=-1, keepdim=True) if self.config.remove_dc_offset else frames
-        if self.config.preemphasis:
-            a = self.config.preemphasis
-            x = torch.cat([x[..., :1] * (1 - a), torch.sub(x[..., 1:], x[..., :-1], alpha=a)], dim=-1)
-        spectrum = torch.view_as_real(torch.fft.rfft(x * self._window, n=self.config.fft_size))
-        power = spectrum.square().sum(dim=-1)
+        # The window is zero at a frame's first sample, which is left out: a delay changes no power.
+        x = torch.sub(x[..., 1:], x[..., :-1], alpha=self.config.preemphasis) * self._window[1:]
+        spectrum = torch.fft.rfft(x, n=self.config.fft_size)
+        power = torch.addcmul(spectrum.real.square(), spectrum.imag, spectrum.imag)
         return (power @ self._mel).clamp_(min=torch.finfo(torch.float32).eps).log_()
 
     def _one_by_one(self, wave: Tensor, lengths: Tensor, frames: Tensor) -> Tensor:
