@@ -75,4 +75,4 @@ class ShardReader(FeaturesReader):
 
 @functools.lru_cache(maxsize=256)
 def _mapped(path: str) -> np.ndarray:
-    return np.memmap(path, dtype=_FRAME_TYPE, mode="r")
+    return np.memmap(path, dtype=_FRAME_TYPE, mode="r").view(np.ndarray)
