@@ -10,7 +10,7 @@ import torch
 from audiotext.cli import evaluate as verb
 from audiotext.cli.main import main
 from audiotext.config import ConfigError, from_tree, load_tree
-from audiotext.evaluate.attentive import AttentiveProbe, FrozenAttentionPooling
+from audiotext.evaluate.attentive import AttentiveConfig, AttentiveProbes, Member, fit_attentive
 from audiotext.evaluate.embed import EvalClip, FrozenFrames
 from audiotext.evaluate.fit import FitConfig, fit, minibatches
 from audiotext.evaluate.lit import LitSpace, ModelSpace, Space, Texts
@@ -19,7 +19,8 @@ from audiotext.evaluate.protocol import Protocol, ProtocolError, ids_hash, load_
 from audiotext.evaluate.retrieval import Retrieval
 from audiotext.evaluate.split import validation_split
 from audiotext.evaluate.zero_shot import ZeroShot
-from audiotext.head.pooling import AttentionPooling, MeanPoolingConfig
+from audiotext.head.pooling import MeanPoolingConfig
+from audiotext.types import Padded
 
 DIM = 16
 
@@ -167,21 +168,41 @@ def test_validation_part_holds_whole_families_and_every_class():
         validation_split([0, 0, 1], ["a", "b", "c"], 0.2, seed=0)
 
 
-def test_frozen_attention_pooling_equals_attention_pooling():
+def members(count):
+    return [Member({"lr": 1e-3, "dropout": 0.5}, seed, range(4)) for seed in range(count)]
+
+
+def test_probes_side_by_side_equal_attention_pooling_and_a_linear_layer():
+    probes = AttentiveProbes(12, 5, AttentiveConfig(heads=3, queries=2), members(3)).eval()
     torch.manual_seed(0)
-    plain, fast = AttentionPooling(12, heads=3, queries=2), FrozenAttentionPooling(12, heads=3, queries=2)
-    fast.load_state_dict(plain.state_dict())
-    frames, mask = torch.randn(4, 7, 12), torch.arange(7)[None] < torch.tensor([7, 3, 1, 5])[:, None]
-    torch.testing.assert_close(fast(frames, mask), plain(frames, mask))
-    grads = [torch.autograd.grad(p(frames, mask).square().sum(), p.query)[0] for p in (plain, fast)]
-    torch.testing.assert_close(*grads)
+    for pooling in probes.pooling:
+        torch.nn.init.normal_(pooling.query)
+    frames = Padded(torch.randn(4, 7, 12), torch.tensor([7, 3, 1, 5]))
+    logits = probes(frames)
+    for k in range(3):
+        wanted = probes.linear[k](probes.pooling[k](frames.data, frames.mask()))
+        torch.testing.assert_close(logits[k], wanted)
+        parameters = [probes.pooling[k].query, probes.pooling[k].key.weight, probes.linear[k].weight]
+        grads = [torch.autograd.grad(x.square().sum(), parameters, retain_graph=True) for x in (logits[k], wanted)]
+        torch.testing.assert_close(*grads)
+
+
+def test_probes_side_by_side_do_not_touch_each_other():
+    rows = planted(distance=1.0, train=10, test=0)
+    frames = FrozenFrames([c for c, _ in rows], [f.float() for _, f in rows], [])
+    targets = torch.arange(40) % 4
+    config = AttentiveConfig(input_dropout=0.0, fit=FitConfig(epochs=3, batch_size=8, max_norm=0.0))
+    many = [Member({"lr": 10.0**-k, "dropout": 0.0}, k, range(5 * k, 40)) for k in (1, 2, 3)]
+    together = fit_attentive(config, frames, targets, 4, many, seed=0)
+    alone = fit_attentive(config, frames, targets, 4, many[1:2], seed=0)
+    torch.testing.assert_close(together.linear[1].weight, alone.linear[0].weight)
 
 
 def test_probe_output_does_not_change_with_padding():
+    probes = AttentiveProbes(DIM, 3, AttentiveConfig(), members(2)).eval()
     torch.manual_seed(0)
-    probe = AttentiveProbe(DIM, 3, heads=4, queries=2, input_dropout=0.0, dropout=0.0).eval()
     frames = FrozenFrames([make_clip("a"), make_clip("b")], [torch.randn(3, DIM), torch.randn(9, DIM)], [])
-    torch.testing.assert_close(probe(frames.padded())[:1], probe(frames.padded([0])))
+    torch.testing.assert_close(probes(frames.padded())[:, :1], probes(frames.padded([0])))
 
 
 def test_fit_keeps_the_best_state_and_repeats_with_its_seed():

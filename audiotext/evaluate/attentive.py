@@ -1,8 +1,13 @@
-"""The multi-head attention pooling probe: attention over frozen frames, then a linear layer."""
+"""The multi-head attention pooling probe: attention over frozen frames, then a linear layer.
+
+Probes that differ in seed, training part and hyper-parameters are independent but read the same frames, so they are
+trained side by side as members of one module: a whole grid costs little more than one probe.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from itertools import product
 
 import torch
@@ -16,84 +21,115 @@ from audiotext.types import Padded
 
 @dataclass
 class AttentiveConfig:
-    """The attention probe and its grid. Every combination of ``lr``, ``dropout`` and ``queries`` is tried."""
+    """The attention probe and its grid: every combination of ``lr`` and ``dropout`` is tried."""
 
     lr: list[float] = field(default_factory=lambda: [1e-3, 4e-3])
-    dropout: list[float] = field(default_factory=lambda: [0.1, 0.5])
+    dropout: list[float] = field(default_factory=lambda: [0.2, 0.6])
     """Of the pooled vector."""
-    queries: list[int] = field(default_factory=lambda: [2])
+    queries: int = 1
     heads: int = 4
+    """Where they do not divide the encoder's width, the next smaller number that does."""
     input_dropout: float = 0.1
     label_smoothing: float = 0.1
-    fit: FitConfig = field(default_factory=lambda: FitConfig(epochs=30, batch_size=32, weight_decay=0.1))
+    fit: FitConfig = field(default_factory=lambda: FitConfig(epochs=30, batch_size=32, weight_decay=0.1, max_norm=0.0))
 
-    def grid(self) -> list[dict]:
-        return [
-            {"lr": lr, "dropout": dropout, "queries": queries}
-            for lr, dropout, queries in product(self.lr, self.dropout, self.queries)
-        ]
+    def grid(self) -> list[dict[str, float]]:
+        return [{"lr": lr, "dropout": dropout} for lr, dropout in product(self.lr, self.dropout)]
 
 
-class FrozenAttentionPooling(AttentionPooling):
-    """The same function as AttentionPooling, cheap where frames need no gradient.
+@dataclass(frozen=True)
+class Member:
+    """One probe: its point of the grid, its seed, and the training items it may see."""
 
-    Learnt queries do not depend on the input, so keys fold into one vector per query and head, and values can be
-    projected after pooling: T x D x queries x heads multiplications instead of T x D x 2D.
+    point: dict[str, float]
+    seed: int
+    items: Sequence[int]
+
+
+class AttentiveProbes(nn.Module):
+    """K probes on the same standardised frames (B, T', D) -> logits (K, B, C).
+
+    Each is AttentionPooling and a linear layer. Learnt queries do not depend on the input and frames need no gradient,
+    so keys fold into one vector per query and head, and values are projected after pooling: the same function in
+    T' x D x (queries x heads) multiplications instead of T' x D x 2 D. Attention starts uniform, that is as the mean.
     """
 
-    def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
-        batch, _, dim = frames.shape
-        part = dim // self.heads
-        query = self.query.view(self.queries, self.heads, part)
-        # the key's bias shifts all frames of a head alike and vanishes in the softmax
-        folded = torch.einsum("qhe,hed->qhd", query, self.key.weight.view(self.heads, part, dim)) * part**-0.5
-        scores = (frames @ folded.reshape(-1, dim).T).masked_fill(~mask[..., None], -torch.inf)
-        pooled = scores.softmax(1).transpose(1, 2) @ frames  # (B, Q * H, D)
-        pooled = pooled.view(batch, self.queries, self.heads, dim)
-        value = torch.einsum("bqhd,hed->bqhe", pooled, self.value.weight.view(self.heads, part, dim))
-        return (value + self.value.bias.view(self.heads, part)).reshape(batch, self.output_dim)
-
-
-class AttentiveProbe(nn.Module):
-    """Frames (B, T', D), standardised, -> logits (B, C). Attention starts uniform: training starts from the mean."""
-
-    def __init__(self, dim: int, classes: int, heads: int, queries: int, input_dropout: float, dropout: float):
+    def __init__(self, dim: int, classes: int, config: AttentiveConfig, members: Sequence[Member]):
         super().__init__()
-        self.input_dropout, self.dropout = nn.Dropout(input_dropout), nn.Dropout(dropout)
-        self.pooling = FrozenAttentionPooling(dim, divisor(dim, heads), queries)
-        self.classifier = nn.Linear(self.pooling.output_dim, classes)
-        nn.init.normal_(self.pooling.query, std=0.02)
+        self.heads = next(n for n in range(config.heads, 0, -1) if dim % n == 0)
+        self.queries, self.input_dropout = config.queries, nn.Dropout(config.input_dropout)
+        self.pooling, self.linear = nn.ModuleList(), nn.ModuleList()
+        for member in members:
+            with seeded(member.seed):
+                pooling = AttentionPooling(dim, self.heads, config.queries)
+                nn.init.normal_(pooling.query, std=0.02)
+                self.pooling.append(pooling)
+                self.linear.append(nn.Linear(pooling.output_dim, classes))
+        self.register_buffer("dropout", torch.tensor([m.point["dropout"] for m in members]))
 
     def forward(self, frames: Padded) -> Tensor:
-        return self.classifier(self.dropout(self.pooling(self.input_dropout(frames.data), frames.mask())))
+        pooled = self.pool(self.input_dropout(frames.data), frames.mask())
+        if self.training:
+            keep = 1 - self.dropout[:, None, None]
+            pooled = pooled * torch.bernoulli(keep.expand_as(pooled)) / keep
+        weight, bias = (torch.stack([getattr(m, name) for m in self.linear]) for name in ("weight", "bias"))
+        return torch.baddbmm(bias[:, None], pooled, weight.transpose(1, 2))
 
+    def pool(self, frames: Tensor, mask: Tensor) -> Tensor:
+        """Frames (B, T', D) with a mask (B, T') -> pooled vectors (K, B, queries * D)."""
+        (batch, _, dim), count, heads = frames.shape, len(self.pooling), self.heads
+        part = dim // heads
 
-def divisor(dim: int, heads: int) -> int:
-    """The largest number of heads up to ``heads`` that divides ``dim``."""
-    return next(n for n in range(heads, 0, -1) if dim % n == 0)
+        def stack(name: str, *shape: int) -> Tensor:
+            return torch.stack([m.get_parameter(name) for m in self.pooling]).view(count, *shape)
+
+        query, key = stack("query", self.queries, heads, part), stack("key.weight", heads, part, dim)
+        # the key's bias shifts all frames of a head alike and vanishes in the softmax
+        folded = torch.einsum("kqhe,khed->kqhd", query, key).reshape(-1, dim) * part**-0.5
+        scores = (frames @ folded.T).masked_fill(~mask[..., None], -torch.inf)
+        pooled = (scores.softmax(1).transpose(1, 2) @ frames).view(batch, count, self.queries, heads, dim)
+        value = torch.einsum("bkqhd,khed->kbqhe", pooled, stack("value.weight", heads, part, dim))
+        value = value + stack("value.bias", 1, 1, heads, part)
+        return value.reshape(count, batch, self.queries * dim)
+
+    def groups(self, members: Sequence[Member], weight_decay: float) -> list[dict]:
+        """Optimizer groups with each member's learning rate; biases are not decayed."""
+        groups = []
+        for member, pooling, linear in zip(members, self.pooling, self.linear, strict=True):
+            parameters = [*pooling.parameters(), *linear.parameters()]
+            for decay, wanted in ((weight_decay, True), (0.0, False)):
+                chosen = [p for p in parameters if (p.ndim > 1) is wanted]
+                groups.append({"params": chosen, "lr": member.point["lr"], "weight_decay": decay})
+        return groups
 
 
 def fit_attentive(
-    config: AttentiveConfig, choice: dict, frames: FrozenFrames, targets: Tensor, classes: int, seed: int
-) -> AttentiveProbe:
-    """A probe trained on standardised ``frames`` with targets (N,) under one point of the grid."""
-    with seeded(seed):
-        probe = AttentiveProbe(
-            frames.dim, classes, config.heads, choice["queries"], config.input_dropout, choice["dropout"]
-        )
-    criterion = nn.CrossEntropyLoss(label_smoothing=config.label_smoothing)
+    config: AttentiveConfig, frames: FrozenFrames, targets: Tensor, classes: int, members: Sequence[Member], seed: int
+) -> AttentiveProbes:
+    """Probes trained on standardised ``frames`` with targets (N,), each on its own items; ``seed`` sets the order."""
+    probes = AttentiveProbes(frames.dim, classes, config, members)
+    seen = torch.zeros(len(members), len(frames))
+    for row, member in zip(seen, members, strict=True):
+        row[list(member.items)] = 1.0
+    criterion = nn.CrossEntropyLoss(label_smoothing=config.label_smoothing, reduction="none")
+
+    def loss(batch: list[int]) -> Tensor:
+        logits, weight = probes(frames.padded(batch)), seen[:, batch]
+        each = criterion(logits.flatten(0, 1), targets[batch].repeat(len(members))).view_as(weight)
+        # a sum over members keeps them independent: each gets the gradient it would get alone
+        return ((each * weight).sum(1) / weight.sum(1).clamp(min=1)).sum()
+
     lengths = [len(x) for x in frames.frames]
-    settings = replace(config.fit, lr=choice["lr"])
-    fit(probe, lengths, lambda batch: criterion(probe(frames.padded(batch)), targets[batch]), settings, seed)
-    return probe
+    fit(probes, lengths, loss, config.fit, seed, groups=probes.groups(members, config.fit.weight_decay))
+    return probes
 
 
 @torch.inference_mode()
-def predict(probe: AttentiveProbe, frames: FrozenFrames, size: int = 256) -> Tensor:
-    """Class numbers (N,)."""
+def predict(probes: AttentiveProbes, frames: FrozenFrames, size: int = 128) -> Tensor:
+    """Class numbers by every member: (K, N)."""
     order = sorted(range(len(frames)), key=lambda i: len(frames.frames[i]))
-    predicted = torch.empty(len(frames), dtype=torch.long)
+    predicted = torch.empty(len(probes.pooling), len(frames), dtype=torch.long)
     for start in range(0, len(order), size):
         batch = order[start : start + size]
-        predicted[batch] = probe(frames.padded(batch)).argmax(1)
+        predicted[:, batch] = probes(frames.padded(batch)).argmax(-1)
     return predicted

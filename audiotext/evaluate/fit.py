@@ -53,19 +53,21 @@ def fit(
     seed: int = 0,
     score: Callable[[], float] | None = None,
     label: str = "",
+    groups: list[dict] | None = None,
 ) -> FitReport:
     """Train ``module`` in place with AdamW and leave it in eval mode.
 
     lengths: size of each training item in frames; items of similar length share a minibatch. ``loss`` maps item
     numbers to a mean loss. ``score`` (no gradient, eval mode, higher is better) is called every ``validate_every``
     epochs and the best state is restored at the end; without it the last state stays. The same seed gives the same
-    weights. Progress goes to the log every 10 s where ``label`` is given. Raises ValueError for a loss that is not
+    weights. Progress goes to the log every 10 s where ``label`` is given. ``groups`` are optimizer groups where members
+    of the module differ in learning rate. Raises ValueError for a loss that is not
     finite.
     """
     if not len(lengths):
         raise ValueError(f"{label or 'fit'}: there is nothing to train on")
     generator = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.AdamW(_groups(module, config.weight_decay), lr=config.lr)
+    optimizer = torch.optim.AdamW(groups or _groups(module, config.weight_decay), lr=config.lr)
     steps = config.epochs * math.ceil(len(lengths) / config.batch_size)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _factor(step, steps, config))
     report, best, waited, clock = FitReport(), None, 0, _Clock(label, config.epochs)

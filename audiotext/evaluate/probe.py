@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 import torch
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from audiotext.evaluate.attentive import AttentiveConfig, fit_attentive, predict
+from audiotext.evaluate.attentive import AttentiveConfig, Member, fit_attentive, predict
 from audiotext.evaluate.context import Context
 from audiotext.evaluate.embed import EvalClip, FrozenFrames
 from audiotext.evaluate.protocol import EVALUATIONS, Evaluation, Outcome, Protocol, ProtocolError, spread
@@ -46,7 +44,7 @@ class Probe(Evaluation):
     validation: float = 0.2
     expected: int | None = None
     """Clips that the published test set has; by default those that the manifest lists."""
-    c: list[float] = field(default_factory=lambda: [1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0])
+    c: list[float] = field(default_factory=lambda: [1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0])
     """Inverse strengths of the logistic regression's penalty."""
     attention: AttentiveConfig = field(default_factory=AttentiveConfig)
 
@@ -60,7 +58,8 @@ class Probe(Evaluation):
         scores: dict[str, dict] = {}
         details: dict[str, dict] = {"chosen": {}}
         for pooling in self.poolings:
-            runs = [[self._one(pooling, frames, part, seed) for part in parts] for seed in self.seeds]
+            parts_runs = [self._part(pooling, frames, part) for part in parts]
+            runs = list(zip(*parts_runs, strict=True))  # by seed, then by fold
             scores[pooling] = {
                 name: spread([float(np.mean([r[name] for r in folds])) for folds in runs])
                 for name in ("accuracy", "balanced_accuracy")
@@ -75,69 +74,63 @@ class Probe(Evaluation):
         expected = self.expected or len(protocol.report_on)
         return Outcome(scores, details, ", ".join(self.poolings), expected, len(found))
 
-    def _one(self, pooling: str, frames: FrozenFrames, part: Protocol, seed: int) -> dict:
-        """Choose, fit and score once: the scores, what was chosen, and how the validation part was drawn."""
+    def _part(self, pooling: str, frames: FrozenFrames, part: Protocol) -> list[dict]:
+        """Choose, fit and score on one split: for every seed the scores and what was chosen."""
         train, test = frames.select(part.select_on), frames.select(part.report_on)
         classes = sorted({str(clip.labels[self.label]) for clip in train.clips})
         target, truth = (numbers(x.clips, self.label, classes) for x in (train, test))
-        inner, chosen_on, how = validation_split(target, [c.family for c in train.clips], self.validation, seed)
-        method = _MeanProbe(self.c) if pooling == "mean" else _AttentionProbe(self.attention)
-        train, test = method.prepare(train), method.prepare(test)
-        classify = {"classes": len(classes), "seed": seed}
-        points = [
-            accuracy(method.fit_predict(p, _take(train, inner), target[inner], _take(train, chosen_on), **classify),
-                     target[chosen_on])
-            for p in method.grid
-        ]  # fmt: skip
-        point = method.grid[int(np.argmax(points))]
-        predicted = method.fit_predict(point, train, target, test, **classify)
-        return {
-            "accuracy": accuracy(predicted, truth),
-            "balanced_accuracy": balanced_accuracy(predicted, truth),
-            "chosen": {**point, "validation_accuracy": max(points)},
-            "split": how,
-        }
+        families = [clip.family for clip in train.clips]
+        splits = [validation_split(target, families, self.validation, seed) for seed in self.seeds]
+        if pooling == "mean":
+            chosen, predicted = self._mean(train, target, splits, test)
+        else:
+            chosen, predicted = self._attention(train, target, splits, test, len(classes))
+        return [
+            {
+                "accuracy": accuracy(prediction, truth),
+                "balanced_accuracy": balanced_accuracy(prediction, truth),
+                "chosen": choice,
+                "split": split[2],
+            }
+            for prediction, choice, split in zip(predicted, chosen, splits, strict=True)
+        ]
 
+    def _mean(
+        self, train: FrozenFrames, target: Tensor, splits: list[tuple], test: FrozenFrames
+    ) -> tuple[list[dict], list[np.ndarray]]:
+        """Standardised mean over time and logistic regression: what each seed chose and predicts."""
+        x, y, unseen = train.means().numpy(), target.numpy(), test.means().numpy()
+        chosen, predicted = [], []
+        for inner, held, _ in splits:
+            points = [(accuracy(_logistic(c).fit(x[inner], y[inner]).predict(x[held]), y[held]), -c) for c in self.c]
+            best, c = max(points)  # the stronger penalty where several are equally good
+            chosen.append({"c": -c, "validation_accuracy": best})
+            predicted.append(_logistic(-c).fit(x, y).predict(unseen))
+        return chosen, predicted
 
-class _MeanProbe:
-    """Standardised mean over time, multinomial logistic regression."""
-
-    def __init__(self, c: list[float]):
-        self.grid = [{"c": value} for value in c]
-
-    def prepare(self, frames: FrozenFrames) -> np.ndarray:
-        return frames.means().numpy()
-
-    def fit_predict(
-        self, point: dict, train: np.ndarray, target: Tensor, test: np.ndarray, classes: int, seed: int
-    ) -> np.ndarray:
-        model: Pipeline = make_pipeline(StandardScaler(), LogisticRegression(C=point["c"], max_iter=500))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            return model.fit(train, target.numpy()).predict(test)
-
-
-class _AttentionProbe:
-    """Standardised frames, attention pooling, a linear layer."""
-
-    def __init__(self, config: AttentiveConfig):
-        self.config, self.grid = config, config.grid()
-
-    def prepare(self, frames: FrozenFrames) -> FrozenFrames:
-        return frames
-
-    def fit_predict(
-        self, point: dict, train: FrozenFrames, target: Tensor, test: FrozenFrames, classes: int, seed: int
-    ) -> Tensor:
+    def _attention(
+        self, train: FrozenFrames, target: Tensor, splits: list[tuple], test: FrozenFrames, classes: int
+    ) -> tuple[list[dict], list[Tensor]]:
+        """Attention pooling and a linear layer on standardised frames: what each seed chose and predicts."""
         mean, std = train.scale()
-        probe = fit_attentive(self.config, point, train.standardised(mean, std), target, classes, seed)
-        return predict(probe, test.standardised(mean, std))
+        train, test = train.standardised(mean, std), test.standardised(mean, std)
+        grid = self.attention.grid()
+        pairs = list(zip(self.seeds, splits, strict=True))
+        tried = [Member(point, seed, inner) for seed, (inner, _, _) in pairs for point in grid]
+        probes = fit_attentive(self.attention, train, target, classes, tried, self.seeds[0])
+        guesses = predict(probes, train).view(len(pairs), len(grid), -1)
+        chosen = []
+        for rows, (_, held, _) in zip(guesses, splits, strict=True):
+            scores = [accuracy(row[held], target[held]) for row in rows]
+            chosen.append({**grid[int(np.argmax(scores))], "validation_accuracy": max(scores)})
+        final = [Member(c, seed, range(len(train))) for c, seed in zip(chosen, self.seeds, strict=True)]
+        probes = fit_attentive(self.attention, train, target, classes, final, self.seeds[0])
+        return chosen, list(predict(probes, test))
 
 
-def _take(items: FrozenFrames | np.ndarray, indices: list[int]) -> FrozenFrames | np.ndarray:
-    if isinstance(items, np.ndarray):
-        return items[indices]
-    return FrozenFrames([items.clips[i] for i in indices], [items.frames[i] for i in indices], [])
+def _logistic(c: float) -> Pipeline:
+    """Standardisation and multinomial logistic regression with inverse penalty ``c``."""
+    return make_pipeline(StandardScaler(), LogisticRegression(C=c, max_iter=1000, tol=1e-3))
 
 
 def labelled(context: Context, manifest: str, label: str) -> list[EvalClip]:
