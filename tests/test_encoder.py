@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
 from audiotext import encoder as _encoders  # noqa: F401
 from audiotext.config import ConfigError, from_tree, to_tree
 from audiotext.encoder.base import ENCODERS
+from audiotext.encoder.depthwise import DepthwiseConv
 from audiotext.encoder.front.base import FRONTS
+from audiotext.encoder.front.channels_last import ChannelsLastConv2d
 from audiotext.testing import check_encoder, random_feats
 from audiotext.types import Padded
 
@@ -76,6 +79,21 @@ def test_one_frame_is_enough_for_a_cheap_front():
     for name in ("strided", "patch"):
         out = FRONTS[name]().build(80, 24)(Padded(torch.zeros(1, 1, 80), torch.tensor([1])))
         assert out.data.shape == (1, 1, 24) and out.lengths.tolist() == [1]
+
+
+def test_fast_convolutions_equal_the_plain_ones_in_value_and_gradient():
+    torch.manual_seed(0)
+    x, image = torch.randn(2, 40, 12, requires_grad=True), torch.randn(2, 3, 20, 16, requires_grad=True)
+    depthwise, plain = DepthwiseConv(12, 7), ChannelsLastConv2d(3, 5, 3, (2, 1), 1)
+    cases = [
+        (depthwise(x), nn.Conv1d.forward(depthwise, x.transpose(1, 2)).transpose(1, 2), (x, *depthwise.parameters())),
+        (plain(image), nn.Conv2d.forward(plain, image), (image, *plain.parameters())),
+    ]
+    for fast, slow, inputs in cases:
+        torch.testing.assert_close(fast, slow, atol=1e-5, rtol=1e-5)
+        gradients = [torch.autograd.grad(out.square().sum(), inputs) for out in (fast, slow)]
+        for ours, theirs in zip(*gradients, strict=True):
+            torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
 
 
 def test_statistics_are_those_of_numpy():

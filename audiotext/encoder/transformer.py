@@ -16,6 +16,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from audiotext.config import ConfigError, part
 from audiotext.encoder.base import ENCODERS, Encoder
+from audiotext.encoder.depthwise import DepthwiseConv
 from audiotext.encoder.front.base import FRONTS
 from audiotext.types import EncoderOutput, Padded
 
@@ -103,11 +104,11 @@ class ConvolutionalPositions(nn.Module):
 
     def __init__(self, dim: int, kernel: int):
         super().__init__()
-        self.conv = nn.Conv1d(dim, dim, kernel, padding=kernel // 2, groups=dim)
+        self.conv = DepthwiseConv(dim, kernel)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, D), zero past the lengths -> (B, T, D)."""
-        return nn.functional.gelu(self.conv(x.transpose(1, 2)).transpose(1, 2))
+        return nn.functional.gelu(self.conv(x))
 
 
 class SinusoidalPositions(nn.Module):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from torch import nn
 
 from audiotext.config import ConfigError
 from audiotext.encoder.front.base import FRONTS, Front, LevelNorm, ceil_div
+from audiotext.encoder.front.channels_last import ChannelsLastConv2d
 from audiotext.types import Padded, length_mask
 
 
@@ -46,14 +46,13 @@ class StridedFront(Front):
         self.convs = nn.ModuleList()
         before, bands = 1, feature_dim
         for i, channels in enumerate(config.channels):
-            self.convs.append(nn.Conv2d(before, channels, 3, stride=(2 if i < halvings else 1, 2), padding=1))
+            self.convs.append(ChannelsLastConv2d(before, channels, 3, (2 if i < halvings else 1, 2), padding=1))
             before, bands = channels, (bands + 1) // 2
         self.out = nn.Linear(before * bands, output_dim)
         self.out_norm = nn.LayerNorm(output_dim)
 
     def forward(self, feats: Padded) -> Padded:
         x, lengths = self.norm(feats).unsqueeze(1), feats.lengths
-        x = x.contiguous(memory_format=torch.channels_last)
         for conv in self.convs:
             x, lengths = conv(x).relu_(), ceil_div(lengths, conv.stride[0])
             # Zero what lies past the clip's end: the next kernel would otherwise see it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from audiotext.encoder.depthwise import DepthwiseConv
 from audiotext.encoder.zipformer.balance import Balancer, Whiten, whitening_limit
 from audiotext.encoder.zipformer.schedule import ScheduledFloat
 from audiotext.encoder.zipformer.swoosh import SwooshLinear
@@ -17,7 +18,7 @@ class ConvolutionModule(nn.Module):
         self.balancer1 = Balancer(
             ScheduledFloat((0, 0.05), (8000, 0.025)), 1.0, 1.5, ScheduledFloat((0, 5.0), (8000, 10.0))
         )
-        self.depthwise_conv = nn.Conv1d(dim, dim, kernel, padding=kernel // 2, groups=dim)
+        self.depthwise_conv = DepthwiseConv(dim, kernel)
         self.balancer2 = Balancer(
             ScheduledFloat((0, 0.1), (8000, 0.05)), 1.0, ScheduledFloat((0, 0.2), (20000, 0.5)), 10.0
         )
@@ -28,5 +29,5 @@ class ConvolutionModule(nn.Module):
         """(B, T, D) with ``valid`` (B, T, 1), True inside the clip -> (B, T, D)."""
         x, gate = self.in_proj(x).chunk(2, dim=-1)
         x = (x * self.balancer1(gate).sigmoid()) * valid
-        x = self.depthwise_conv(x.transpose(1, 2)).transpose(1, 2)
+        x = self.depthwise_conv(x)
         return self.out_proj(self.whiten(self.balancer2(x)))

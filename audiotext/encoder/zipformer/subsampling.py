@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from audiotext.config import ConfigError
 from audiotext.encoder.front.base import FRONTS, Front
+from audiotext.encoder.front.channels_last import ChannelsLastConv2d
 from audiotext.encoder.zipformer.balance import Balancer, Whiten
 from audiotext.encoder.zipformer.dropout import ClipDropout, shared_dropout
 from audiotext.encoder.zipformer.norm import BiasNorm
@@ -49,14 +50,14 @@ class Conv2dSubsampling(Front):
         super().__init__()
         first, second, third = channels
         self.conv = nn.Sequential(
-            nn.Conv2d(1, first, 3, padding=(0, 1)),
+            ChannelsLastConv2d(1, first, 3, padding=(0, 1)),
             ScaleGradient(0.2),
             Balancer(max_abs=1.0, channel_dim=1),
             Swoosh("R"),
-            nn.Conv2d(first, second, 3, stride=2),
+            ChannelsLastConv2d(first, second, 3, stride=2),
             Balancer(max_abs=4.0, channel_dim=1),
             Swoosh("R"),
-            nn.Conv2d(second, third, 3, stride=(1, 2)),
+            ChannelsLastConv2d(second, third, 3, stride=(1, 2)),
             Balancer(max_abs=4.0, channel_dim=1),
             Swoosh("R"),
         )
@@ -83,11 +84,11 @@ class ConvNeXt(nn.Module):
 
     def __init__(self, channels: int, ratio: int = 3, kernel: int = 7):
         super().__init__()
-        self.depthwise_conv = nn.Conv2d(channels, channels, kernel, padding=kernel // 2, groups=channels)
-        self.pointwise_conv1 = nn.Conv2d(channels, ratio * channels, 1)
+        self.depthwise_conv = ChannelsLastConv2d(channels, channels, kernel, padding=kernel // 2, groups=channels)
+        self.pointwise_conv1 = ChannelsLastConv2d(channels, ratio * channels, 1)
         self.hidden_balancer = Balancer(0.3, 1.0, 0.75, 5.0, channel_dim=1)
         self.activation = Swoosh("L")
-        self.pointwise_conv2 = nn.Conv2d(ratio * channels, channels, 1)
+        self.pointwise_conv2 = ChannelsLastConv2d(ratio * channels, channels, 1)
         scale_initial_(self.pointwise_conv2, 0.01)
         self.skip = ClipDropout(ScheduledFloat((0, 0.2), (20000, 0.015)))
         self.out_balancer = Balancer(0.4, 0.6, 1.0, 6.0, channel_dim=1)
