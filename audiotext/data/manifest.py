@@ -111,7 +111,8 @@ def _cut(line: str, where: str) -> Any:
     try:
         return deserialize_item(tree)
     except Exception as error:  # lhotse raises anything here, from KeyError to AssertionError
-        raise DataError(f"{where}: cut {tree.get('id')!r} is not a lhotse cut: {type(error).__name__}: {error}") from None
+        problem = f"{type(error).__name__}: {error}"
+        raise DataError(f"{where}: cut {tree['id']!r} is not a lhotse cut: {problem}") from None
 
 
 def cut_problem(tree: Any) -> str:

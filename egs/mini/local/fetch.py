@@ -23,8 +23,9 @@ from pathlib import Path
 from packages import PACKAGES, version_key
 
 NO_APT = (
-    "{} is not on this machine. The mini corpus is made of packages of the Debian archive, which takes Debian or Ubuntu "
-    "(or a machine with apt and dpkg).\nOn any other system run the recipe with --corpora toy: a small synthesised corpus."
+    "{} is not on this machine. The mini corpus is made of packages of the Debian archive, which takes Debian or\n"
+    "Ubuntu (or a machine with apt and dpkg). On any other system run the recipe with --corpora toy, a small\n"
+    "synthesised corpus."
 )
 STEPS = 600  # seconds before a single apt or pip command is given up
 
@@ -155,7 +156,7 @@ def readable(deb: Path) -> bool:
 
 
 def newest_deb(folder: Path, package: str) -> Path | None:
-    """A readable package file that was fetched before."""
+    """A readable package file that was fetched before, if any."""
     found = [p for p in folder.glob(f"{package}_*.deb") if readable(p)]
     return max(found, key=lambda p: version_key(p.name), default=None)
 

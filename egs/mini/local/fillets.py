@@ -1,4 +1,4 @@
-"""Fish Fillets: two actors and their company talk, in Czech and Dutch, with English translation (fillets-ng-data, GPL-2).
+"""Fish Fillets: two actors and their company talk, in Czech and Dutch (fillets-ng-data, GPL-2).
 
 script/<level>/dialogs_<lang>.lua holds dialogId("id", "font", "English") dialogStr("local"); the recording is
 sound/<level>/<lang>/<id>.ogg. The font says who speaks: font_small, font_big, or someone else.
@@ -16,11 +16,13 @@ from phrases import LANGUAGES, Captions, ask, draw_even, kind, yes_no
 
 from audiotext.data.corpus import Clip
 
-COUNT = 540
+COUNT = 500
 EXPECTED = {"train": COUNT}
 SPEAKERS = {"font_small": ("the small fish", "a woman"), "font_big": ("the big fish", "a man")}
-OTHERS = {"font_viking": "a viking", "font_statue": "a statue", "font_robodog": "a robot dog", "font_parrot": "a parrot",
-          "font_crab": "a crab", "font_snail": "a snail", "font_linuxer": "a penguin fan", "font_elk": "an elk"}  # fmt: skip
+OTHERS = {
+    "font_viking": "a viking", "font_statue": "a statue", "font_robodog": "a robot dog", "font_parrot": "a parrot",
+    "font_crab": "a crab", "font_snail": "a snail", "font_linuxer": "a penguin fan", "font_elk": "an elk",
+}  # fmt: skip
 _LINE = re.compile(r'dialogId\("([^"]+)",\s*"([^"]+)",\s*"((?:[^"\\]|\\.)*)"\)\s*(?:dialogStr\("((?:[^"\\]|\\.)*)"\))?')
 
 
@@ -48,18 +50,22 @@ def dialogs(script: Path) -> list[tuple[str, str, str, str]]:
 
 def _clip(code: str, level: str, path: Path, font: str, english: str, local: str) -> Clip:
     language = LANGUAGES[code]
-    who, person = SPEAKERS.get(font) or (OTHERS.get(font, "a strange creature"), "a voice actor")
+    who, person = SPEAKERS.get(font) or (OTHERS.get(font, "a strange creature"), "someone")
     tone = "asks" if english.rstrip().endswith("?") else "exclaims" if english.rstrip().endswith("!") else "says"
     place = "" if level.startswith("share") else f" in the level {level.replace('_', ' ').rstrip('0123456789')}"
     captions = Captions()
     captions.add("transcript", f'{who} {tone} in {language}: "{local}"')
-    captions.add("translation", f'{person}, {who}, {tone} in {language}, meaning "{english}"', f'{who} {tone}: "{english}"')
+    voice = f"{person}, {who}," if font in SPEAKERS else who
+    captions.add("translation", f'{voice} {tone} in {language}, meaning "{english}"')
+    captions.add("translation", f'{who} {tone}: "{english}"')
     captions.add("template", f"{person} speaks {language} as {who}", f"{who} speaks {language} in a computer game")
     captions.add("description", f"{person} plays {who}{place} and {tone} something in {language}",
                  f"clean studio recording of {person} who speaks {language}, the voice of {who}")  # fmt: skip
     return captions.clip(
         id=f"fillets-{code}-{level.replace('/', '-')}-{path.stem}", audio=path, domain="speech", source="fillets",
-        licence="GPL-2.0", family=f"fillets-{level}-{path.stem}", labels={"language": language, "speaker": who.split(" ", 1)[1]},
-        questions=[ask("What language is spoken?", language), ask("Who speaks?", person if person != "a voice actor" else who), kind("speech"),
+        licence="GPL-2.0", family=f"fillets-{level}-{path.stem}",
+        labels={"language": language, "speaker": who.split(" ", 1)[1]},
+        questions=[ask("What language is spoken?", language), kind("speech"),
+                   ask("Who speaks?", person if font in SPEAKERS else who),
                    yes_no("Is {} spoken?", language, ("Czech", "Dutch", "English", "Russian"), path.stem)],
     )  # fmt: skip

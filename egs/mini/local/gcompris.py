@@ -21,7 +21,7 @@ EXPECTED = {"train": 100}
 EVENTS = {
     "canal_lock": {"door_open": "a canal lock gate opening", "door_close": "a canal lock gate closing",
                    "water_fill": "a canal lock filling with water", "lock": "a lock"},
-    "core": {"crash": "a crash", "water": "running water", "brick": "a brick", "bleep": "a bleep", "audioclick": "a click",
+    "core": {"crash": "a crash", "water": "running water", "brick": "a brick", "bleep": "a bleep",
              "scroll": "paper scrolling", "flip": "a flip"},
     "clickgame": {"drip": "a drip of water", "bubble": "a bubble"},
     "erase": {"eraser1": "an eraser rubbing", "eraser2": "an eraser rubbing"},
@@ -95,7 +95,8 @@ def _clip(activity: str, path: Path) -> Clip | None:
         domain, thing = "music", name.replace("flute traversiere", "transverse flute")
         captions = Captions().add("template", f"{article(thing)} is played", f"the sound of {article(thing)}")
         captions.add("description", f"{article(thing)} plays a short tune to teach children its sound")
-        captions.add("filename", thing).add("template", f"music played on {article(thing)}", f"a melody on {article(thing)}")
+        captions.add("filename", thing)
+        captions.add("template", f"music played on {article(thing)}", f"a melody on {article(thing)}")
         labels, questions = {"instrument": thing}, [ask("Which instrument plays?", thing)]
     elif activity == "melody":
         domain = "music"

@@ -14,7 +14,7 @@ from phrases import Captions, ask, kind, number, pick, stem, words, yes_no
 
 from audiotext.data.corpus import Clip
 
-EXPECTED = {"train": 515, "test": 130}
+EXPECTED = {"train": 530, "test": 147}
 # pack -> (label, who speaks, an adjective or so for the way of speaking)
 PACKS = {
     "British": ("british", "a British gentleman", "with a British accent"),

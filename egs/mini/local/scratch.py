@@ -1,4 +1,4 @@
-"""Scratch 1.4: animals, people, effects, instruments and loops (scratch, CC-BY-SA-3.0), Media/Sounds/<folder>/<Name>."""
+"""Scratch 1.4: animals, people, effects, instruments and loops (scratch, CC-BY-SA-3.0), Media/Sounds/<folder>/."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from phrases import animal_question, article, ask, effect, kind, stem, words
 
 from audiotext.data.corpus import Clip
 
-EXPECTED = {"train": 97}
+EXPECTED = {"train": 114}
 FOLDERS = {  # folder -> domain, sort of sound
     "Animal": ("sound", "animal"), "Effects": ("sound", "effect"), "Human": ("sound", "human"),
-    "Electronic": ("sound", "electronic"), "Instruments": ("music", "instrument"), "Percussion": ("music", "percussion"),
+    "Electronic": ("sound", "electronic"), "Instruments": ("music", "instrument"),
+    "Percussion": ("music", "percussion"),
     "Music Loops": ("music", "music loop"), "Vocals": ("music", "vocals"),
 }  # fmt: skip
 EVENTS = {
@@ -59,7 +60,7 @@ def _clip(path: Path, domain: str, sort: str) -> Clip:
     if person or not about:
         about = [ask("Is a person heard?", "yes" if person else "no")]
     return captions.clip(
-        id=f"scratch-{words(path.parent.name).replace(' ', '_')}-{path.stem}", audio=path, domain=domain, source="scratch",
-        licence="CC-BY-SA-3.0", labels={"sort": sort, "thing": name}, family=f"scratch-{name}",
+        id=f"scratch-{words(path.parent.name).replace(' ', '_')}-{path.stem}", audio=path, domain=domain,
+        source="scratch", licence="CC-BY-SA-3.0", labels={"sort": sort, "thing": name}, family=f"scratch-{name}",
         questions=[*about, ask("What is heard?", event), kind(domain)],
     )  # fmt: skip

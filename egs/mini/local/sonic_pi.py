@@ -79,11 +79,13 @@ def _clip(path: Path, group: str) -> Clip:
     captions.add("template", *(m.format(rest) for m in more))
     captions.add("filename", words(path.stem))
     captions.add("description", f"a sample for live coded music: {first.format(rest)}")
+    known = {"guit": "guitar", "tabla": "tabla", "bass": "bass", "loop": "loop"}.get(group, label)
+    about = [ask("Which drum is hit?", label)] if label else []
+    if known:
+        about.append(yes_no("Is it a {}?", known, ("guitar", "piano", "tabla", "kick", "loop"), path.stem))
     labels = {"drum_type": label} if label else {"sample_group": group}
     return captions.clip(
         id=f"sonic_pi-{path.stem}", audio=path, domain=domain, source="sonic_pi", licence="CC0-1.0",
         split="test" if label else "train", labels=labels, family=f"sonic_pi-{stem(path.stem)}",
-        questions=[*([ask("Which drum is hit?", label)] if label else []), kind(domain),
-                   yes_no("Is it a {}?", {"guit": "guitar", "tabla": "tabla", "bass": "bass"}.get(group, "sample"),
-                          ("guitar", "piano", "tabla", "voice"), path.stem)],
+        questions=[*about, kind(domain)],
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Tux Paint stamps: sounds of what is on the stamp, and its name spoken in many languages (tuxpaint-stamps-default, GPL-2).
+"""Tux Paint stamps: the sound of a thing, and its name spoken in many languages (tuxpaint-stamps-default, GPL-2).
 
 stamps/**/X.ogg is a sound, X.txt its description (English first, then `<lang>.utf8=text`), X_desc_<lang>.ogg the
 description spoken. Some sounds are the name spoken or belong to the picture only; those folders are left out.
@@ -21,7 +21,8 @@ SOUNDS = ("animals", "household", "vehicles", "naturalforces", "hobbies")
 MUSIC = "hobbies/music"
 ODD = ("xanthia", "iguana", "pig_golden", "pig_golden2", "rubberduck", "bathyscape")  # named after the picture
 GROUPS = {"birds": "bird", "insects": "insect", "dogs": "dog", "cats": "cat", "bovines": "farm animal",
-          "aquatic": "sea animal", "equines": "hoofed animal", "rodents": "rodent", "deer": "deer", "apes": "ape"}  # fmt: skip
+          "aquatic": "sea animal", "equines": "hoofed animal", "rodents": "rodent",
+          "deer": "deer", "apes": "ape"}  # fmt: skip
 
 
 def clips(download: Path) -> Iterator[Clip]:

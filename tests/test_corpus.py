@@ -1,0 +1,245 @@
+"""Preparation: bad clips are rejected with a reason and never stop the rest; manifests are read and written right."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from audiotext.cli import main as cli
+from audiotext.data.corpus import Clip, DataError, coverage_table, prepare, read_coverage
+from audiotext.data.manifest import read_manifest, write_manifest
+
+RATE = 8000
+
+
+def tone(path: Path, seconds: float = 0.5, pitch: float = 440.0, channels: int = 1) -> Path:
+    time = np.arange(round(seconds * RATE)) / RATE
+    wave = 0.3 * np.sin(2 * np.pi * pitch * time)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, np.stack([wave * (c == channels - 1) for c in range(channels)], axis=1), RATE)
+    return path
+
+
+def clip(name: str, audio: Path, **fields) -> Clip:
+    given = {"captions": ["a beep", "one tone"], "caption_styles": ["template", "filename"], "domain": "sound",
+             "source": "demo", "licence": "CC0-1.0", "labels": {"thing": "tone"}, "family": "tones"}  # fmt: skip
+    return Clip(id=name, audio=audio, **{**given, **fields})
+
+
+def lines(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_good_clips_become_cuts_that_load(tmp_path):
+    clips = [
+        clip("mono", tone(tmp_path / "a.wav")),
+        clip("right", tone(tmp_path / "b.wav", pitch=300, channels=2)),
+        clip("part", tone(tmp_path / "c.wav", 2.0, 500), start=0.5, duration=1.0),
+    ]
+    coverage = prepare(clips, tmp_path / "out", expected={"train": 3})
+    assert coverage.splits["train"] == {"expected": 3, "found": 3, "readable": 3, "captioned": 3, "kept": 3}
+    assert not coverage.warnings() and coverage.domains == {"sound": 3}
+    cuts = {cut.id: cut for cut in read_manifest(tmp_path / "out" / "cuts.jsonl")}
+    assert list(cuts) == ["mono", "right", "part"]
+    assert cuts["right"].channel == 1  # the side that is not empty
+    for name, seconds in (("mono", 0.5), ("right", 0.5), ("part", 1.0)):
+        samples = cuts[name].load_audio()
+        assert samples.shape == (1, round(seconds * RATE)) and np.abs(samples).max() > 0.2
+    segment = cuts["mono"].supervisions[0]
+    assert segment.text == "a beep"
+    assert segment.custom["caption"] == ["a beep", "one tone"]
+    assert segment.custom["caption_style"] == ["template", "filename"]
+    assert segment.custom["labels"] == {"thing": "tone"} and segment.custom["family"] == "tones"
+    assert read_coverage(tmp_path / "out") == coverage
+
+
+def test_each_bad_clip_is_rejected_with_its_reason(tmp_path):
+    good = tone(tmp_path / "good.wav")
+    (tmp_path / "empty.wav").touch()
+    (tmp_path / "text.wav").write_text("this is no audio")
+    soundfile.write(tmp_path / "silent.wav", np.zeros(RATE), RATE)
+    soundfile.write(tmp_path / "nan.wav", np.full(RATE, np.nan), RATE, subtype="FLOAT")
+    cut = tone(tmp_path / "cut.flac", 5.0, 333)
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
+    clips = [
+        clip("good", good),
+        clip("good", tone(tmp_path / "other.wav", pitch=200)),
+        clip("gone", tmp_path / "nowhere.wav"),
+        clip("empty", tmp_path / "empty.wav"),
+        clip("text", tmp_path / "text.wav"),
+        clip("silent", tmp_path / "silent.wav"),
+        clip("nan", tmp_path / "nan.wav"),
+        clip("cut", cut),
+        clip("short", tone(tmp_path / "short.wav", 0.05)),
+        clip("long", tone(tmp_path / "long.wav", 31)),
+        clip("beyond", tone(tmp_path / "d.wav", 1.0, 700), start=0.5, duration=1.0),
+        clip("mute", good, captions=["  ", "!"], caption_styles=["human", "human"]),
+        clip("number", good, captions=["fine", 3], caption_styles=["human", "human"]),
+        clip("string", good, captions="a beep"),
+        clip("styles", good, captions=["a", "b"], caption_styles=["human"]),
+        clip("noise", good, domain="noise"),
+    ]
+    coverage = prepare(clips, tmp_path / "out", nj=1)
+    reasons = {r["id"]: r["reason"].split(":")[0] for r in lines(tmp_path / "out" / "rejected.jsonl")}
+    assert reasons == {
+        "good": "duplicate id", "gone": "missing file", "empty": "empty file", "text": "unreadable", "silent": "silent",
+        "nan": "not finite", "cut": reasons["cut"], "short": "bad duration", "long": "bad duration",
+        "beyond": "truncated", "mute": "no caption", "number": "bad caption", "string": "bad captions",
+        "styles": "bad captions", "noise": "unknown domain",
+    }  # fmt: skip
+    assert reasons["cut"] in ("unreadable", "truncated")
+    assert coverage.splits["train"]["found"] == 16 and coverage.splits["train"]["kept"] == 1
+    assert sum(coverage.reasons.values()) == 15
+    assert [c.id for c in read_manifest(tmp_path / "out" / "cuts.jsonl")] == ["good"]
+
+
+def test_of_equal_recordings_the_test_clip_stays(tmp_path):
+    same = tone(tmp_path / "a.wav")
+    copy = tmp_path / "b.wav"
+    copy.write_bytes(same.read_bytes())
+    clips = [clip("train", same), clip("test", copy, split="test"), clip("again", same)]
+    coverage = prepare(clips, tmp_path / "out")
+    assert [c.id for c in read_manifest(tmp_path / "out" / "cuts.jsonl")] == ["test"]
+    assert coverage.reasons == {"duplicate audio": 2}
+    parts = [clip(str(i), same, start=i / 10, duration=0.2) for i in range(3)]
+    assert prepare(parts, tmp_path / "parts").splits["train"]["kept"] == 3  # parts of a file are no duplicates
+
+
+def test_many_processes_give_the_same_manifest(tmp_path):
+    clips = [clip(f"{i}", tone(tmp_path / f"{i}.wav", 0.2, 100 + 10 * i)) for i in range(40)]
+    prepare(clips, tmp_path / "one", nj=1)
+    prepare(clips, tmp_path / "two", nj=2)
+    assert (tmp_path / "one" / "cuts.jsonl").read_bytes() == (tmp_path / "two" / "cuts.jsonl").read_bytes()
+
+
+def test_counts_that_are_off_are_told_and_nothing_usable_is_an_error(tmp_path):
+    coverage = prepare([clip("a", tone(tmp_path / "a.wav"))], tmp_path / "out", "demo", {"train": 10})
+    assert "1 clips found where 10 were expected" in coverage.warnings()[0]
+    assert "Warning: demo" in coverage_table([coverage])
+    with pytest.raises(DataError, match="no clips found"):
+        prepare([], tmp_path / "none")
+    with pytest.raises(DataError, match="none of 1 clips is usable"):
+        prepare([clip("gone", tmp_path / "gone.wav")], tmp_path / "bad")
+    assert (tmp_path / "bad" / "rejected.jsonl").is_file()
+
+
+def test_manifests_compressed_or_not_hold_the_same(tmp_path):
+    prepare([clip("a", tone(tmp_path / "a.wav"))], tmp_path / "out")
+    cuts = list(read_manifest(tmp_path / "out" / "cuts.jsonl"))
+    write_manifest(cuts, tmp_path / "cuts.jsonl.gz")
+    assert [c.to_dict() for c in read_manifest(tmp_path / "cuts.jsonl.gz")] == [c.to_dict() for c in cuts]
+    assert not list(tmp_path.glob(".*"))  # no temporary file is left
+
+
+def broken(tree: dict, path: str, value: object) -> dict:
+    tree = json.loads(json.dumps(tree))
+    custom = tree["supervisions"][0]["custom"]
+    if path == "supervisions":
+        tree[path] = value
+    elif value is None:
+        del custom[path]
+    else:
+        custom[path] = value
+    return tree
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("caption", None, r"custom\['caption'\] is missing"),
+        ("caption", "a beep", "plain text; it must be a list"),
+        ("caption", [], "list of at least one text"),
+        ("caption", ["a", 3], r"'caption'\[1\] must be text"),
+        ("caption", [" "], r"'caption'\[0\] must be text that is not empty"),
+        ("caption_style", "human", "'caption_style' must be a list"),
+        ("caption_style", ["human"], "2 captions but 1 entries"),
+        ("labels", ["x"], "'labels' must be an object"),
+        ("domain", 3, "'domain' must be text"),
+        ("supervisions", [], "'supervisions' must be a list"),
+    ],
+)
+def test_a_wrong_field_is_named_with_file_and_line(tmp_path, field, value, message):
+    prepare([clip("a", tone(tmp_path / "a.wav")), clip("b", tone(tmp_path / "b.wav", pitch=99))], tmp_path / "out")
+    first, second = lines(tmp_path / "out" / "cuts.jsonl")
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text(json.dumps(first) + "\n" + json.dumps(broken(second, field, value)) + "\n")
+    with pytest.raises(DataError, match=rf"bad\.jsonl:2: cut 'b'.*{message}"):
+        list(read_manifest(bad))
+
+
+def test_lines_that_are_no_cuts_are_named(tmp_path):
+    prepare([clip("a", tone(tmp_path / "a.wav"))], tmp_path / "out")
+    good = (tmp_path / "out" / "cuts.jsonl").read_text()
+    tree = json.loads(good)
+    del tree["recording"]["sampling_rate"]
+    for text, message in (
+        ("{not json", "bad.jsonl:1: not a JSON object"),
+        ("[1]", "bad.jsonl:1: expected a cut"),
+        (good + good, "bad.jsonl:2: id 'a' stands on line 1 already"),
+        (json.dumps(tree), "bad.jsonl:1: cut 'a' is not a lhotse cut"),
+    ):
+        (tmp_path / "bad.jsonl").write_text(text)
+        with pytest.raises(DataError, match=message):
+            list(read_manifest(tmp_path / "bad.jsonl"))
+    with pytest.raises(DataError, match="no such manifest"):
+        list(read_manifest(tmp_path / "nowhere.jsonl"))
+
+
+RECIPE = """
+from pathlib import Path
+from audiotext.data.corpus import Clip
+EXPECTED = {expected}
+def clips(root):
+    for path in sorted(Path(root).glob("*.wav")):
+        yield Clip(path.stem, path, ["a tone"], ["template"], "sound", "demo", "CC0-1.0")
+def sources(download):
+    return {{"demo": lambda: clips(download / "demo"), "void": lambda: clips(download / "void")}}
+"""
+
+
+def test_the_verb_prepares_skips_and_notices_changes(tmp_path, capsys, caplog):
+    recipe = tmp_path / "egs" / "demo" / "local" / "prepare.py"
+    recipe.parent.mkdir(parents=True)
+    recipe.write_text(RECIPE.format(expected={"train": 1}))
+    tone(tmp_path / "root" / "a.wav")
+    command = ["prepare", "--recipe", str(recipe), "--root", str(tmp_path / "root"), "--out", str(tmp_path / "out")]
+    manifest = tmp_path / "out" / "cuts.jsonl"
+    assert cli.main(command) == 0
+    assert "| demo | train | 1 | 1 | 1 | 1 | 1 |" in capsys.readouterr().out
+    assert (tmp_path / "out" / "coverage.md").is_file()
+    written = manifest.stat().st_mtime_ns
+    assert cli.main(command) == 0 and manifest.stat().st_mtime_ns == written  # nothing to do
+    tone(tmp_path / "root" / "b.wav", pitch=222)
+    assert cli.main(command) == 0 and len(lines(manifest)) == 2  # new input
+
+
+def test_a_source_that_fails_does_not_stop_the_others(tmp_path, capsys):
+    recipe = tmp_path / "prepare.py"
+    recipe.write_text(RECIPE.format(expected={"demo": {"train": 1}}))
+    tone(tmp_path / "download" / "demo" / "a.wav")
+    command = ["prepare", "--recipe", str(recipe), "--download", str(tmp_path / "download"), "--out", str(tmp_path)]
+    assert cli.main(command) == 1
+    assert "Failed: void" in capsys.readouterr().out
+    assert len(lines(tmp_path / "demo" / "cuts.jsonl")) == 1
+    assert cli.main([*command, "--sources", "demo"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "message"),
+    [
+        (["--recipe", "nowhere.py"], 1, "no such recipe"),
+        (["--download", "nowhere"], 1, "no such corpus folder"),
+        (["--sources", "dema"], 1, "did you mean 'demo'"),
+    ],
+)
+def test_wrong_use_is_told(tmp_path, capsys, change, code, message):
+    recipe = tmp_path / "prepare.py"
+    recipe.write_text(RECIPE.format(expected={}))
+    given = {"--recipe": str(recipe), "--download": str(tmp_path), "--out": str(tmp_path / "out")}
+    given[change[0]] = change[1]
+    assert cli.main(["prepare", *(word for pair in given.items() for word in pair)]) == code
+    assert message in capsys.readouterr().err
