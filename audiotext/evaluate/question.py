@@ -144,8 +144,8 @@ class QuestionTask(Evaluation):
 
 
 def question_kind(question: str, answer: str) -> str:
-    """``yes or no`` by the answer, else the first two words of the question."""
-    return "yes or no" if answer in ("yes", "no") else " ".join(question.split()[:2])
+    """``yes or no`` by the answer, else the first three words of the question."""
+    return "yes or no" if answer in ("yes", "no") else " ".join(question.split()[:3])
 
 
 def answer_scores(asked: Sequence[Asked], answers: Sequence[str]) -> dict[str, dict[str, float]]:

@@ -25,6 +25,11 @@ CAPTION_COLUMNS = [
     Column("vocabulary", "vocabulary", scale=1, digits=0, best=""),
     Column("words", "words", scale=1, best=""),
 ]
+MOST_KINDS = 8
+QUESTION_NOTE = (
+    f"By kind of question (number of questions): exact match. The {MOST_KINDS} commonest kinds are shown, by the first "
+    "words of the question; the result files have all of them."
+)
 
 
 def build_report(results: Sequence[Result], command: str = "", page: str = "") -> str:
@@ -201,9 +206,10 @@ def question_table(results: Sequence[Result]) -> Table:
         rows.append(Row(f"{prefix}blind: commonest answer", _answers(mine[0].scores["blind"]), ranked=False))
         rows += [Row(prefix + r.model, _answers(r.scores["trained"])) for r in mine]
     kinds.pop("all", None)
+    kinds = dict(sorted(kinds.items(), key=lambda item: (-item[1], item[0]))[:MOST_KINDS])
     columns = [Column("all exact_match", "exact match"), Column("all token_f1", "token F1")]
     columns += [Column(f"{kind} exact_match", f"{kind} ({count})") for kind, count in kinds.items()]
-    return Table("Question answering", columns, rows, ["By kind of question: exact match (number of questions)."])
+    return Table("Question answering", columns, rows, [QUESTION_NOTE])
 
 
 def _scores(tree: dict) -> dict[str, Score | None]:
