@@ -25,20 +25,25 @@ if stage 0 "Prepare the corpus: $where"; then
         -- audiotext prepare --recipe local/prepare.py --root "$where" --out "$data/manifests" --nj "$nj"
 fi
 
+# The features are those of the model's own frontend; a model with another one extracts them again.
+if [ "$stop_stage" -ge 1 ]; then
+    [ -n "$model" ] || fail "which model? --model DIR, such as ../captionstew/exp/contrastive/model"
+    [ -e "$model/config.yaml" ] || fail "--model $model: not a model folder; stage 3 of egs/captionstew/run.sh makes one"
+    # a model folder called model has the name of its run
+    preset name "$(basename "$(realpath "${model%/model}")")"
+fi
+
 if stage 1 "Features"; then
     needs 0 "$data/manifests/cuts.jsonl"
-    once "$data/features" --in "$data/manifests/cuts.jsonl" ../../conf/frontend/fbank80.yaml \
-        --out "$data/features/probe.jsonl" \
+    "$python" -c 'import sys, yaml; print(yaml.safe_dump(yaml.safe_load(open(sys.argv[1]))["frontend"]))' \
+        "$model/config.yaml" > "$data/frontend.yaml"
+    once "$data/features" --in "$data/manifests/cuts.jsonl" "$data/frontend.yaml" --out "$data/features/probe.jsonl" \
         -- audiotext features --manifest "$data/manifests/cuts.jsonl" --out "$data/features/probe.jsonl" \
-        --frontend ../../conf/frontend/fbank80.yaml --nj "$nj"
+        --frontend "$data/frontend.yaml" --nj "$nj"
 fi
 
 if stage 2 "Evaluate, encoder frozen: $model"; then
     needs 1 "$data/features/probe.jsonl"
-    [ -n "$model" ] || fail "which model? --model DIR, such as ../captionstew/exp/contrastive/model"
-    [ -e "$model/config.yaml" ] || fail "--model $model: not a model folder; stage 3 of egs/captionstew/run.sh makes one"
-    # the folder of a pretraining run names its model
-    preset name "$(basename "$(realpath "${model%/model}")")"
     # shellcheck disable=SC2206  # a pattern, or several
     task_files=($tasks)
     once "$exp/evaluate-$name" --in "$model" "$data/features/probe.jsonl" "${task_files[@]}" --out "$exp/results/$name" \

@@ -27,7 +27,8 @@ if stage 5 "Report"; then
         results+=("$exp/results/$name")
     done
     once "$exp/report" --in "${results[@]}" --out "$exp/results.md" "$exp/plots" \
-        -- audiotext report --results "$exp/results" --exp "$exp" --out "$exp/results.md" --plots "$exp/plots"
+        -- audiotext report --results "$exp/results" --exp "$exp" --out "$exp/results.md" --plots "$exp/plots" \
+        --features-dir "$data/features"
     cat "$exp/results.md"
     log "the table is $exp/results.md, the plots are $exp/plots"
 fi

@@ -21,7 +21,7 @@ corpus=download
 name=""
 tasks="conf/*.yaml"
 evaluate_args=""
-nj=$(nproc)
+nj=$(env -u OMP_NUM_THREADS nproc)
 data=""
 exp=""
 

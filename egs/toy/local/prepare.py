@@ -24,18 +24,20 @@ from audiotext.data.corpus import Clip
 EXPECTED = {"toy": {"train": 198, "test": 42}}
 SEED = 1
 SYLLABLES = ("ba", "do", "mi", "ke", "lu", "ta", "no", "ri", "se", "fu")
-# pack -> (who speaks, pitch in Hz, scale of the formants)
-VOICES = {"giant": ("a giant", 85, 0.85), "sailor": ("a sailor", 130, 1.0), "fairy": ("a fairy", 260, 1.2)}
-CALLERS = {"anna": ("a woman", 210, 1.12), "ben": ("a man", 105, 0.95)}
-INSTRUMENTS = ("guitar", "organ", "brass", "flute")
-DRUMS = {"kick": "a low kick drum", "snare": "a rattling snare drum", "hihat": "a short closed hi-hat"}
+# The classes are some of those of the mini corpus, so that its tasks fit. Voice -> (who speaks, pitch in Hz, scale of
+# the formants)
+VOICES = {"robot": ("a robot", 85, 0.85), "pirate": ("a pirate", 130, 1.0), "singer": ("a singer", 260, 1.2)}
+CALLERS = {"Allison in English": ("a woman", 210, 1.12), "Carlo in Italian": ("a man", 105, 0.95)}
+INSTRUMENTS = {"guitar": "guitar", "organ": "organ", "trumpet": "brass", "flute": "pipe"}  # with their families
+DRUMS = {"kick": "a low kick drum", "snare": "a rattling snare drum", "hi hat": "a short closed hi hat"}
+# noise -> (class of game sound or none, what happens)
 NOISES = {
-    "footsteps": "someone walks over gravel",
-    "siren": "a siren wails up and down",
-    "rain": "rain falls on a roof",
-    "clicks": "a switch clicks again and again",
-    "wind": "wind blows around a house",
-    "beep": "a machine beeps",
+    "footsteps": ("footsteps", "someone walks over gravel"),
+    "siren": ("alien", "a siren wails up and down"),
+    "rain": ("ambience", "rain falls on a roof"),
+    "clicks": ("", "a switch clicks again and again"),
+    "wind": ("", "wind blows around a house"),
+    "beep": ("", "a machine beeps"),
 }
 NOTES = {"low": 110.0, "middle": 220.0, "high": 440.0}
 
@@ -68,7 +70,8 @@ def _speech(root: Path, index: int, test: bool) -> Iterator[Clip]:
         text = " ".join("".join(rng.choice(SYLLABLES, 2)) for _ in range(2))
         phone = label == "telephone_speaker"
         wave = synthesis.voice(text, pitch * rng.uniform(0.95, 1.05), tract, rng)
-        path = _write(root / "speech" / f"{name}-{index}.wav", synthesis.telephone(wave) if phone else wave, rng)
+        wave = synthesis.telephone(wave) if phone else wave
+        path = _write(root / "speech" / f"{name.replace(' ', '_')}-{index}.wav", wave, rng)
         how = f"{who} speaks over the telephone" if phone else f"{who} speaks"
         yield _clip(
             path, "speech", label, name, test,
@@ -80,16 +83,17 @@ def _speech(root: Path, index: int, test: bool) -> Iterator[Clip]:
 def _music(root: Path, index: int, test: bool) -> Iterator[Clip]:
     for kind, words in DRUMS.items():
         rng = _rng("drum", kind, index)
-        path = _write(root / "music" / f"{kind}-{index}.wav", synthesis.drum(kind, rng), rng)
+        path = _write(root / "music" / f"{kind.replace(' ', '_')}-{index}.wav", synthesis.drum(kind, rng), rng)
         yield _clip(
             path, "music", "drum_type", kind, test,
             {"filename": f"{kind} {index}", "template": f"the sound of {words}", "description": f"{words} is hit once"},
             [("Is a drum heard?", "yes"), ("Which drum is hit?", kind)],
         )  # fmt: skip
-    for instrument in INSTRUMENTS[:3]:
+    instruments = list(INSTRUMENTS)
+    for instrument in instruments[:3]:
         yield _tune(root, f"{instrument}-{index}", instrument, "midi_family", 1, test)
     for free in range(2):
-        instrument = INSTRUMENTS[(index + free) % len(INSTRUMENTS)]
+        instrument = instruments[(index + free) % len(instruments)]
         yield _tune(root, f"tune{free}-{instrument}-{index}", instrument, "", 3, test)
 
 
@@ -101,7 +105,7 @@ def _tune(root: Path, stem: str, instrument: str, label: str, notes: int, test: 
     path = _write(root / "music" / f"{stem}.wav", wave, rng)
     what = "one note" if notes == 1 else f"{notes} notes"
     return _clip(
-        path, "music", label, instrument, test,
+        path, "music", label, INSTRUMENTS[instrument], test,
         {"filename": stem.replace("-", " "), "template": f"music: {instrument}, {height}",
          "description": f"{'an' if instrument == 'organ' else 'a'} {instrument} plays {what} in a {height} register"},
         [("Which instrument plays?", instrument), ("Is music heard?", "yes"), ("How high are the notes?", height)],
@@ -109,11 +113,12 @@ def _tune(root: Path, stem: str, instrument: str, label: str, notes: int, test: 
 
 
 def _sound(root: Path, index: int, test: bool) -> Iterator[Clip]:
-    for number, (kind, words) in enumerate([*NOISES.items(), *list(NOISES.items())[:2]]):
+    for number, kind in enumerate([*NOISES, "wind", "beep"]):
+        label, words = NOISES[kind]
         rng = _rng("noise", f"{kind}{number}", index)
         path = _write(root / "sound" / f"{kind}-{number}-{index}.wav", synthesis.noise(kind, rng), rng)
         yield _clip(
-            path, "sound", "game_sound" if number < 3 else "", kind, test,
+            path, "sound", "game_sound" if label else "", label, test,
             {"filename": f"{kind} {number}", "template": f"sound effect of {kind}", "description": words},
             [("What is heard?", kind), ("Does anyone speak?", "no")],
         )  # fmt: skip

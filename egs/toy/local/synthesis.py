@@ -60,7 +60,7 @@ def telephone(wave: np.ndarray) -> np.ndarray:
 
 
 def note(instrument: str, frequency: float, seconds: float, rng: np.random.Generator) -> np.ndarray:
-    """One note of a guitar (plucked), an organ (sines), a brass (sawtooth) or a flute (breath)."""
+    """One note of a guitar (plucked), an organ (sines), a trumpet (sawtooth) or a flute (breath)."""
     t = _time(seconds)
     if instrument == "guitar":
         period = int(RATE / frequency)
@@ -68,7 +68,7 @@ def note(instrument: str, frequency: float, seconds: float, rng: np.random.Gener
         return lfilter([1.0], np.concatenate([[1.0], np.zeros(period - 1), [-0.497, -0.497]]), burst)
     if instrument == "organ":
         return _fade(sum(np.sin(2 * np.pi * frequency * k * t) / k for k in (1, 2, 4, 8)))
-    if instrument == "brass":
+    if instrument == "trumpet":
         saw = (t * frequency) % 1.0 - 0.5
         return _fade(lfilter([0.2], [1, -0.8], saw) * np.minimum(1, t / 0.06))
     breath = rng.normal(0, 0.05, len(t))
@@ -76,7 +76,7 @@ def note(instrument: str, frequency: float, seconds: float, rng: np.random.Gener
 
 
 def drum(kind: str, rng: np.random.Generator) -> np.ndarray:
-    """One hit of a kick, snare or hi-hat."""
+    """One hit of a kick, snare or hi hat."""
     t = _time(rng.uniform(0.5, 0.8))
     noise = rng.normal(0, 1, len(t))
     if kind == "kick":
