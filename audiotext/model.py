@@ -77,7 +77,7 @@ class AudioTextModel(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        return next(self.parameters()).device
+        return next((p.device for p in self.parameters()), torch.device("cpu"))  # an encoder may learn nothing
 
     def encode_audio(self, feats: Padded) -> EncoderOutput:
         """Filterbanks (B, T, F) -> encoder frames (B, T', D)."""
