@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,7 +11,8 @@ import torch
 from audiotext.config import ConfigError, from_tree
 from audiotext.model import ModelConfig
 from audiotext.objective import OBJECTIVES
-from audiotext.objective.contrastive import info_nce, same_caption
+from audiotext.objective.base import draw_captions
+from audiotext.objective.contrastive import carries, info_nce
 from audiotext.text.tokenizer import Tokenizer
 from audiotext.types import Batch, Padded
 
@@ -54,29 +56,54 @@ def make_batch(captions: list[str], seed: int = 0) -> Batch:
 
 
 def test_info_nce_by_hand():
-    audio = torch.eye(2)
-    text = torch.eye(2)
-    loss = info_nce(audio, text, torch.tensor(0.5), torch.eye(2, dtype=torch.bool))
+    eye, owner = torch.eye(2), torch.arange(2)
+    loss = info_nce(eye, eye, torch.tensor(0.5), torch.eye(2, dtype=torch.bool), owner)
     # each row: logits (2, 0), target the first
     expected = -math.log(math.exp(2) / (math.exp(2) + 1))
     assert torch.allclose(loss, torch.full((2,), expected))
 
 
-def test_shared_captions_are_positives():
-    positive = same_caption(["a", "b", "a"])
-    assert positive.tolist() == [[True, False, True], [False, True, False], [True, False, True]]
-    vectors = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
-    loss = info_nce(vectors, vectors, torch.tensor(0.01), positive)
-    assert torch.allclose(loss, torch.tensor([math.log(2), 0.0, math.log(2)]), atol=1e-5)
+def test_a_text_is_positive_for_every_clip_that_carries_it():
+    positive = carries([["a", "x"], ["b"], ["c", "a"]], ["a", "b", "c", "x"])
+    assert positive.tolist() == [[True, False, False, True], [False, True, False, False], [True, False, True, False]]
+
+
+def test_info_nce_with_several_captions_by_hand():
+    """Clip 0 owns texts 0 and 2; far apart at a low temperature, so that only the spread over positives remains."""
+    audio = torch.eye(2)
+    text = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
+    positive = torch.tensor([[True, False, True], [False, True, False]])
+    loss = info_nce(audio, text, torch.tensor(0.01), positive, torch.tensor([0, 1, 0]))
+    # audio 0 to two equal texts: log 2, its texts each find one clip: 0
+    assert torch.allclose(loss, torch.tensor([math.log(2) / 2, 0.0]), atol=1e-5)
 
 
 def test_info_nce_does_not_depend_on_batch_order():
     torch.manual_seed(0)
     audio, text = torch.nn.functional.normalize(torch.randn(2, 6, 8), dim=-1)
-    order = torch.randperm(6)
-    plain = info_nce(audio, text, torch.tensor(0.07), torch.eye(6, dtype=torch.bool))
-    moved = info_nce(audio[order], text[order], torch.tensor(0.07), torch.eye(6, dtype=torch.bool))
+    order, eye, owner = torch.randperm(6), torch.eye(6, dtype=torch.bool), torch.arange(6)
+    plain = info_nce(audio, text, torch.tensor(0.07), eye, owner)
+    moved = info_nce(audio[order], text[order], torch.tensor(0.07), eye, owner)
     assert torch.allclose(plain[order], moved, atol=1e-5)
+
+
+def test_drawn_captions_are_the_clips_own_and_differ():
+    batch = replace(make_batch(["a", "b"]), captions=[["a", "x", "y", "z"], ["b"]])
+    texts, owner = draw_captions(batch, 3)
+    assert texts[:2] == ["a", "b"] and owner.tolist() == [0, 1, 0, 0]
+    assert len(set(texts[2:])) == 2 and set(texts[2:]) < {"x", "y", "z"}
+    assert draw_captions(batch, 1)[0] == ["a", "b"]
+
+
+@pytest.mark.parametrize("name", ["contrastive", "captioning"])
+def test_more_captions_per_clip_leave_validation_alone(name, model):
+    batch = make_batch(CAPTIONS)
+    batch = replace(batch, captions=[[c, f"another {c}"] for c in CAPTIONS])
+    model.eval()
+    one, many = (from_tree(OBJECTIVES[name], {"captions_per_clip": n}).build().eval() for n in ("1", "2"))
+    assert torch.equal(one(model, batch)[0], many(model, batch)[0])
+    loss, report = many.train()(model, batch)
+    assert torch.allclose(loss, report["loss_per_clip"].mean())
 
 
 def test_captioning_loss_equals_the_plain_computation(model):

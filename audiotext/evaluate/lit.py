@@ -25,7 +25,7 @@ from audiotext.head.pooling import POOLINGS
 from audiotext.head.projection import Projection
 from audiotext.metric.retrieval import retrieval_metrics
 from audiotext.model import AudioTextModel
-from audiotext.objective.contrastive import info_nce, same_caption
+from audiotext.objective.contrastive import carries, info_nce
 from audiotext.text.base import TEXT_ENCODERS
 from audiotext.text.clean import normalise
 from audiotext.text.tokenizer import Tokenizer
@@ -180,12 +180,13 @@ def _train(space: LitSpace, config: LitConfig, train: FrozenFrames, select: Froz
 
     def loss(batch: list[int]) -> Tensor:
         rows = [captioned[i] for i in batch]
-        captions = [train.clips[i].captions for i in rows]
+        captions = [[normalise(c) for c in train.clips[i].captions] for i in rows]
         draw = torch.rand(len(rows)).tolist()
-        chosen = [normalise(options[int(u * len(options))]) for options, u in zip(captions, draw, strict=True)]
+        chosen = [options[int(u * len(options))] for options, u in zip(captions, draw, strict=True)]
         audio = space.embed_output(train.output(rows))
         temperature = torch.tensor(config.temperature)
-        return info_nce(audio, space.embed_texts(chosen), temperature, same_caption(chosen)).mean()
+        positive, owner = carries(captions, chosen), torch.arange(len(rows))
+        return info_nce(audio, space.embed_texts(chosen), temperature, positive, owner).mean()
 
     def score() -> float:
         return sum(d["mAP@10"] for d in space_scores(space, select, texts).values()) / 2

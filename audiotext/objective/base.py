@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from audiotext.config import Registry
@@ -26,3 +27,18 @@ class Objective(nn.Module):
         Report values: 0-d tensors are scalars to log; ``loss_per_clip`` (B,), where present, is averaged per domain.
         """
         raise NotImplementedError
+
+
+def draw_captions(batch: Batch, per_clip: int) -> tuple[list[str], Tensor]:
+    """The chosen caption of every clip, then further ones drawn from its others with torch's generator.
+
+    Returns M texts and the number of the clip that each was drawn for (M,); a clip with fewer captions gives fewer.
+    """
+    texts, owner = list(batch.caption), list(range(len(batch)))
+    for clip, (chosen, captions) in enumerate(zip(batch.caption, batch.captions, strict=True)):
+        others = [c for c in captions if c != chosen]
+        if per_clip > 1 and others:
+            drawn = torch.randperm(len(others))[: per_clip - 1].tolist()
+            texts += [others[i] for i in drawn]
+            owner += [clip] * len(drawn)
+    return texts, torch.tensor(owner)

@@ -9,15 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from audiotext.model import AudioTextModel
-from audiotext.objective.base import OBJECTIVES, Objective
+from audiotext.objective.base import OBJECTIVES, Objective, draw_captions
 from audiotext.types import Batch
 
 
 class Contrastive(Objective):
     """Symmetric InfoNCE (van den Oord et al. 2018; CLIP, Radford et al. 2021), as CaptionStew pretrains.
 
-    A caption that says the same as the caption of another clip in the batch is a positive for both: corpora whose
-    captions are labels would otherwise push true pairs apart.
+    Several captions of each clip may be drawn per step: text is cheap beside audio. A text is a positive for every
+    clip that carries it, also where it was drawn for another one: corpora whose captions are labels would otherwise
+    push true pairs apart.
     """
 
     parts = frozenset({"text_encoder"})
@@ -30,39 +31,44 @@ class Contrastive(Objective):
 
     def forward(self, model: AudioTextModel, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         audio = nn.functional.normalize(model.project_audio(model.encode_audio(batch.feats)).float(), dim=-1)
-        text = model.embed_text(batch.caption)
+        texts, owner = draw_captions(batch, self.config.captions_per_clip if self.training else 1)
+        text, owner = model.embed_text(texts), owner.to(audio.device)
+        positive = carries(batch.captions, texts).to(audio.device)
         temperature = self.log_temperature.exp().clamp(min=self.config.min_temperature)
-        loss_B = info_nce(audio, text, temperature, same_caption(batch.caption).to(audio.device))
+        loss_B = info_nce(audio, text, temperature, positive, owner)
         with torch.no_grad():
-            hit = (audio @ text.T).argmax(1) == torch.arange(len(batch), device=audio.device)
+            hit = positive.gather(1, (audio @ text.T).argmax(1, keepdim=True))
         report = {"loss_per_clip": loss_B.detach(), "temperature": temperature.detach()}
         return loss_B.mean(), report | {"batch_recall": hit.float().mean()}
 
 
-def same_caption(captions: list[str]) -> Tensor:
-    """(B, B) booleans, True where two clips carry the same caption; True on the diagonal."""
-    index = {caption: i for i, caption in enumerate(captions)}
-    ids = torch.tensor([index[caption] for caption in captions])
-    return ids[:, None] == ids[None, :]
+def carries(captions: list[list[str]], texts: list[str]) -> Tensor:
+    """(B, M) booleans, True where the clip has the text among its ``captions`` (B lists)."""
+    return torch.tensor([[text in own for text in texts] for own in map(set, captions)])
 
 
-def info_nce(audio_BE: Tensor, text_BE: Tensor, temperature: Tensor, positive_BB: Tensor) -> Tensor:
-    """Mean over both directions of the cross-entropy to a uniform target over the positives: (B,) in nats."""
-    logits = audio_BE @ text_BE.T / temperature
-    target = positive_BB.float() / positive_BB.sum(1, keepdim=True)
-    by_audio = -(target * logits.log_softmax(1)).sum(1)
-    by_text = -(target * logits.T.log_softmax(1)).sum(1)
-    return (by_audio + by_text) / 2
+def info_nce(audio_BE: Tensor, text_ME: Tensor, temperature: Tensor, positive_BM: Tensor, owner_M: Tensor) -> Tensor:
+    """Mean over both directions of the cross-entropy to a uniform target over the positives: (B,) in nats.
+
+    ``owner_M`` names the clip that each text was drawn for; the text-to-audio loss counts for that clip.
+    """
+    logits, positive = audio_BE @ text_ME.T / temperature, positive_BM.float()
+    by_audio = -(positive / positive.sum(1, keepdim=True) * logits.log_softmax(1)).sum(1)
+    by_text = -(positive / positive.sum(0, keepdim=True) * logits.log_softmax(0)).sum(0)
+    texts_B = torch.zeros_like(by_audio).index_add(0, owner_M, torch.ones_like(by_text))
+    return (by_audio + torch.zeros_like(by_audio).index_add(0, owner_M, by_text) / texts_B) / 2
 
 
 @OBJECTIVES.register("contrastive")
 @dataclass
 class ContrastiveConfig:
-    """InfoNCE. CaptionStew fixes the temperature at 0.07."""
+    """InfoNCE. CaptionStew fixes the temperature at 0.07 and draws one caption per clip."""
 
     temperature: float = 0.07
     learn_temperature: bool = False
     min_temperature: float = 0.01
+    captions_per_clip: int = 1
+    """Captions drawn for each clip and step, where it has as many."""
 
     def build(self) -> Contrastive:
         return Contrastive(self)
