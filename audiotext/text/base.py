@@ -31,7 +31,13 @@ class TextDecoder(nn.Module):
         raise NotImplementedError
 
     def generate(
-        self, memory: EncoderOutput, bos: int, eos: int, max_tokens: int = 32, beam: int = 1, prompt: Padded | None = None
+        self,
+        memory: EncoderOutput,
+        bos: int,
+        eos: int,
+        max_tokens: int = 32,
+        beam: int = 1,
+        prompt: Padded | None = None,
     ) -> list[list[int]]:
         """Greedy (beam 1) or beam search with a key-value cache; ids without bos and eos, one list per clip.
 
