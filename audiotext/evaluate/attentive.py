@@ -68,7 +68,10 @@ class AttentiveProbes(nn.Module):
         self.register_buffer("dropout", torch.tensor([m.point["dropout"] for m in members]))
 
     def forward(self, frames: Padded) -> Tensor:
-        pooled = self.pool(self.input_dropout(frames.data), frames.mask())
+        data = frames.data
+        if self.training:  # one mask for all frames of a clip: noise of its own per frame would average out
+            data = data * self.input_dropout(torch.ones_like(data[:, :1]))
+        pooled = self.pool(data, frames.mask())
         if self.training:
             keep = 1 - self.dropout[:, None, None]
             pooled = pooled * torch.bernoulli(keep.expand_as(pooled)) / keep
@@ -93,14 +96,12 @@ class AttentiveProbes(nn.Module):
         return value.reshape(count, batch, self.queries * dim)
 
     def groups(self, members: Sequence[Member], weight_decay: float) -> list[dict]:
-        """Optimizer groups with each member's learning rate; biases are not decayed."""
-        groups = []
+        """Optimizer groups with each member's learning rate, as few as there are rates; biases are not decayed."""
+        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
         for member, pooling, linear in zip(members, self.pooling, self.linear, strict=True):
-            parameters = [*pooling.parameters(), *linear.parameters()]
-            for decay, wanted in ((weight_decay, True), (0.0, False)):
-                chosen = [p for p in parameters if (p.ndim > 1) is wanted]
-                groups.append({"params": chosen, "lr": member.point["lr"], "weight_decay": decay})
-        return groups
+            for p in (*pooling.parameters(), *linear.parameters()):
+                groups.setdefault((member.point["lr"], weight_decay if p.ndim > 1 else 0.0), []).append(p)
+        return [{"params": p, "lr": lr, "weight_decay": decay} for (lr, decay), p in groups.items()]
 
 
 def fit_attentive(

@@ -175,18 +175,16 @@ def _train(space: LitSpace, config: LitConfig, train: FrozenFrames, select: Froz
     mean, std = train.scale()
     space.mean.copy_(mean)
     space.std.copy_(std)
-    captioned = [i for i, clip in enumerate(train.clips) if clip.captions]
-    texts = Texts.of(select.clips)
+    captions = [list(filter(None, map(normalise, clip.captions))) for clip in train.clips]
+    captioned = [i for i, own in enumerate(captions) if own]
+    texts, temperature = Texts.of(select.clips), torch.tensor(config.temperature)
 
     def loss(batch: list[int]) -> Tensor:
         rows = [captioned[i] for i in batch]
-        captions = [[normalise(c) for c in train.clips[i].captions] for i in rows]
-        draw = torch.rand(len(rows)).tolist()
-        chosen = [options[int(u * len(options))] for options, u in zip(captions, draw, strict=True)]
-        audio = space.embed_output(train.output(rows))
-        temperature = torch.tensor(config.temperature)
-        positive, owner = carries(captions, chosen), torch.arange(len(rows))
-        return info_nce(audio, space.embed_texts(chosen), temperature, positive, owner).mean()
+        own = [captions[i] for i in rows]
+        drawn = [o[int(u * len(o))] for o, u in zip(own, torch.rand(len(rows)).tolist(), strict=True)]
+        audio, text = space.embed_output(train.output(rows)), space.embed_texts(drawn)
+        return info_nce(audio, text, temperature, carries(own, drawn), torch.arange(len(rows))).mean()
 
     def score() -> float:
         return sum(d["mAP@10"] for d in space_scores(space, select, texts).values()) / 2

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedShuffleSplit
+from sklearn.model_selection import StratifiedShuffleSplit
 
 ATTEMPTS = 10
 
@@ -17,21 +17,34 @@ def validation_split(
     """Indices to train on, indices to choose on, and how they were parted.
 
     ``grouped``: whole families, stratified, so that near-duplicates do not decide. Where no such split leaves every
-    class with training items (a class of one family), ``stratified``: by items. Raises ValueError for a class with
-    one item.
+    class in both parts (a class of one family), ``stratified``: by items. Raises ValueError for a class with one item.
     """
-    targets, families = np.asarray(targets), np.asarray(families)
-    classes, counts = np.unique(targets, return_counts=True)
-    if counts.min() < 2:
-        raise ValueError(f"class number {classes[counts.argmin()]} has one training clip; a validation part needs two")
-    folds = max(2, round(1 / part))
-    if len(np.unique(families)) >= folds and counts.min() >= folds:
-        for attempt in range(ATTEMPTS):
-            splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed * ATTEMPTS + attempt)
-            train, chosen = next(splitter.split(targets, targets, families))
-            if len(np.unique(targets[train])) == len(np.unique(targets[chosen])) == len(classes):
-                return train.tolist(), chosen.tolist(), "grouped"
-    size = max(len(classes), math.ceil(part * len(targets)))
+    targets = np.unique(np.asarray(targets), return_inverse=True)[1]
+    families = np.unique(np.asarray(families), return_inverse=True)[1]
+    sizes = np.bincount(targets)
+    if sizes.min() < 2:
+        raise ValueError(f"class number {sizes.argmin()} has one training clip; a validation part needs two")
+    for attempt in range(ATTEMPTS):
+        held = _whole_families(targets, families, part, np.random.default_rng([seed, attempt]))
+        counts = np.bincount(targets[held], minlength=len(sizes))
+        if counts.min() > 0 and (sizes - counts).min() > 0:
+            return np.flatnonzero(~held).tolist(), np.flatnonzero(held).tolist(), "grouped"
+    size = max(len(sizes), math.ceil(part * len(targets)))
     splitter = StratifiedShuffleSplit(1, test_size=size, random_state=seed)
     train, chosen = next(splitter.split(targets, targets))
     return train.tolist(), chosen.tolist(), "stratified"
+
+
+def _whole_families(
+    targets: np.ndarray, families: np.ndarray, part: float, generator: np.random.Generator
+) -> np.ndarray:
+    """Items held out (N,) booleans: families in random order, each taken if that brings the classes nearer ``part``."""
+    counts = np.zeros((families.max() + 1, targets.max() + 1))
+    np.add.at(counts, (families, targets), 1)
+    missing = part * counts.sum(0)
+    taken = np.zeros(len(counts), dtype=bool)
+    for family in generator.permutation(len(counts)):
+        after = missing - counts[family]
+        if np.abs(after).sum() < np.abs(missing).sum():
+            taken[family], missing = True, after
+    return taken[families]
