@@ -18,6 +18,9 @@ from audiotext.types import Padded
 TREES = {
     "transformer": {"dim": 32, "layers": 2, "ff_dim": 48},
     "transformer-sinusoidal": {"dim": 32, "layers": 1, "ff_dim": 48, "positions": "sinusoidal"},
+    "transformer-stem-4": {
+        "dim": 32, "layers": 1, "front": {"name": "strided", "subsampling": 8, "stem": 4, "channels": [8, 16]}
+    },
     "transformer-strided-8": {"dim": 32, "layers": 1, "front": {"name": "strided", "subsampling": 8}},
     "transformer-patch-3": {"dim": 32, "layers": 1, "front": {"name": "patch", "subsampling": 3}},
     "statistics": {},
