@@ -120,8 +120,11 @@ class Texts:
     relevance: Tensor
 
     @classmethod
-    def of(cls, clips: list[EvalClip]) -> Texts:
-        """Captions that are equal after normalisation are one text, relevant to every clip that carries it."""
+    def of(cls, clips: list[EvalClip], max_clips: int | None = None) -> Texts:
+        """Captions that are equal after normalisation are one text, relevant to every clip that carries it.
+
+        Texts that more than ``max_clips`` clips carry are left out; a clip left without a text is still an item.
+        """
         columns: dict[str, int] = {}
         pairs = [
             (i, columns.setdefault(text, len(columns)))
@@ -132,7 +135,9 @@ class Texts:
         relevance = torch.zeros(len(clips), len(columns), dtype=torch.bool)
         if pairs:
             relevance[tuple(torch.tensor(pairs).T)] = True
-        return cls(list(columns), relevance)
+        kept = (relevance.sum(0) <= (max_clips or len(clips))).nonzero()[:, 0].tolist()
+        names = list(columns)
+        return cls([names[i] for i in kept], relevance[:, kept])
 
 
 def lit_settings(config: LitConfig, context: Context) -> dict:

@@ -16,7 +16,7 @@ LOG = logging.getLogger(__name__)
 @EVALUATIONS.register("retrieval")
 @dataclass
 class Retrieval(Evaluation):
-    """Cosine similarity of every held-out clip with every distinct held-out caption.
+    """Cosine similarity of every held-out clip with every held-out caption that is its own.
 
     ``direct`` scores the model's own shared space where it has one; ``lit`` a text side trained on the frozen
     encoder, the same for every model, so that encoders of any objective compare.
@@ -24,6 +24,8 @@ class Retrieval(Evaluation):
 
     manifest: str = "heldout"
     description: str = ""
+    max_clips_per_text: int | None = 1
+    """Leave out texts that more clips carry: a label says which kind of clip it is, not which clip. Null keeps all."""
     lit: LitConfig = field(default_factory=LitConfig)
     lit_for_all: bool = True
     """Train the text side also where the model has its own."""
@@ -38,26 +40,27 @@ class Retrieval(Evaluation):
         select_on = tuple(clip.id for name in names for clip in context.clips(name))
         report_on = tuple(clip.id for clip in context.clips(self.manifest) if clip.captions)
         text = (
-            "every distinct caption against every clip; a caption is relevant to each clip that carries it after "
-            f"normalisation; lit: text side trained on {self.lit.train}, epoch chosen on {self.lit.select}"
+            "every clip against every distinct caption that at most "
+            f"{self.max_clips_per_text or 'any number of'} clip(s) carry after normalisation; lit: text side trained on {self.lit.train}, epoch chosen on {self.lit.select}"
         )
         return Protocol("retrieval", text, select_on, report_on, (self.manifest, *names))
 
     def run(self, context: Context, protocol: Protocol) -> Outcome:
         frames = context.frames(self.manifest).select(protocol.report_on)
-        texts = Texts.of(frames.clips)
+        every, texts = Texts.of(frames.clips), Texts.of(frames.clips, self.max_clips_per_text)
         spaces = spaces_of(context, self.lit, self.seeds, self._wants_lit(context))
         runs = {name: [space_scores(space, frames, texts) for space in members] for name, members in spaces.items()}
         scores = {name: average(trees) for name, trees in runs.items()}
         for name, tree in scores.items():
             recalls = ", ".join(f"{way} R@10 {tree[way]['R@10']:.3f}" for way in tree)
             LOG.info("retrieval (%s): %s", name, recalls)
-        shared = int((texts.relevance.sum(0) > 1).sum())
         details = {
             "clips": len(frames),
             "captions": sum(len(clip.captions) for clip in frames.clips),
-            "distinct_captions": len(texts.texts),
-            "distinct_captions_of_several_clips": shared,
+            "distinct_captions": len(every.texts),
+            "distinct_captions_of_several_clips": int((every.relevance.sum(0) > 1).sum()),
+            "captions_scored": len(texts.texts),
+            "clips_without_a_scored_caption": int((~texts.relevance.any(1)).sum()),
             "runs": runs,
         }
         pooling = {"direct": type(context.model.config.pooling).part_name, "lit": type(self.lit.pooling).part_name}
