@@ -1,21 +1,18 @@
 """Evaluations on planted embeddings, whose scores are known, and the evaluate verb on real files."""
 
-import json
 import math
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from audiotext.cli import evaluate as verb
-from audiotext.cli.main import main
-from audiotext.config import ConfigError, from_tree, load_tree
+from audiotext.config import ConfigError, from_tree
 from audiotext.evaluate.attentive import AttentiveConfig, AttentiveProbes, Member, fit_attentive
 from audiotext.evaluate.embed import EvalClip, FrozenFrames
 from audiotext.evaluate.fit import FitConfig, fit, minibatches
-from audiotext.evaluate.lit import LitSpace, ModelSpace, Space, Texts
+from audiotext.evaluate.lit import Space, Texts
 from audiotext.evaluate.probe import Probe, split_protocol
-from audiotext.evaluate.protocol import Protocol, ProtocolError, ids_hash, load_tasks, spread
+from audiotext.evaluate.protocol import Protocol, ProtocolError, ids_hash, spread
 from audiotext.evaluate.retrieval import Retrieval
 from audiotext.evaluate.split import validation_split
 from audiotext.evaluate.zero_shot import ZeroShot
@@ -35,7 +32,8 @@ class PlantedContext:
     name, model_hash, device = "planted", "0" * 16, "cpu"
 
     def __init__(self, **manifests):
-        self._frames = {name: FrozenFrames([c for c, _ in rows], [f for _, f in rows], []) for name, rows in manifests.items()}
+        pairs = {k: tuple(zip(*rows, strict=True)) for k, rows in manifests.items()}
+        self._frames = {k: FrozenFrames(list(c), list(f), []) for k, (c, f) in pairs.items()}
         self.model = SimpleNamespace(text_encoder=None, config=SimpleNamespace(pooling=None))
 
     def clips(self, name):
@@ -60,7 +58,8 @@ def planted(classes=4, train=40, test=20, distance=3.0, seed=0):
         for i in range(count * classes):
             length = int(torch.randint(1, 13, (), generator=generator))
             frames = centres[i % classes] + torch.randn(length, DIM, generator=generator)
-            clip = make_clip(f"{split}{i}", split, family=f"{split}{i // 2}", kind=f"class{i % classes}", fold=str(i % 5))
+            labels = {"kind": f"class{i % classes}", "fold": str(i % 5)}
+            clip = make_clip(f"{split}{i}", split, family=f"{split}{i // 2}", **labels)
             rows.append((clip, frames.half()))
     return rows
 
@@ -264,7 +263,7 @@ def test_equal_captions_are_one_text_relevant_to_all_their_clips():
 
 def test_retrieval_and_zero_shot_through_a_planted_space(monkeypatch):
     rows = [
-        (make_clip(f"clip{i}", "test", [str(i % DIM), f"{i % DIM} {i % DIM}"], kind=f"k{i % 3}"), torch.eye(DIM)[i % DIM][None])
+        (make_clip(f"clip{i}", "test", [str(i), f"{i} {i}"], kind=f"k{i % 3}"), torch.eye(DIM)[i][None])
         for i in range(12)
     ]
     context = PlantedContext(heldout=rows, probe=[(c, torch.eye(DIM)[i % 3][None]) for i, (c, _) in enumerate(rows)])
@@ -276,7 +275,8 @@ def test_retrieval_and_zero_shot_through_a_planted_space(monkeypatch):
         assert outcome.scores["direct"][way]["mAP@10"] == pytest.approx(1.0)
         assert outcome.scores["direct"][way]["median_rank"] == 1
     assert outcome.details["distinct_captions"] == 24
-    zero = ZeroShot(label="kind", classes={f"k{i}": [str(i)] for i in range(3)}, templates=["{}", "{} {}"], lit_for_all=False)
+    classes = {f"k{i}": [str(i)] for i in range(3)}
+    zero = ZeroShot(label="kind", classes=classes, templates=["{}", "{} {}"], lit_for_all=False)
     outcome = zero.run(context, zero.protocol(context))
     assert outcome.scores["direct"]["accuracy"] == 1.0
 

@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from audiotext.data.audio import read_cut
 from audiotext.data.manifest import read_manifest
 from audiotext.model import AudioTextModel
 from audiotext.types import EncoderOutput, Padded
@@ -124,15 +125,16 @@ def embed_frames(
 
     Filterbanks come from the manifest's stored features, else from audio through the model's frontend. Whole clips,
     batched by length, no crop and no dropout. ``cache`` names the file that holds them from then on (the caller puts
-    model and manifest hash in its name). A clip that cannot be read is logged and listed in ``missing``.
+    model and manifest hash in its name). A clip that cannot be read is logged, listed in ``missing`` and tried again by
+    the next call.
     """
     cuts = list(read_manifest(manifest))
     clips = [EvalClip.from_cut(cut) for cut in cuts]
-    if cache is not None and cache.is_file():
-        found = _read(cache)
-    else:
-        found = _compute(model, cuts, batch_seconds)
-        if cache is not None:
+    found = _read(cache) if cache is not None and cache.is_file() else {}
+    if lacking := [cut for cut in cuts if cut.id not in found]:
+        computed = _compute(model, lacking, batch_seconds)
+        found = _packed(found | computed)  # before the first use, so that it equals the next one from disk
+        if cache is not None and computed:
             _write(cache, found)
     kept = [clip for clip in clips if clip.id in found]
     return FrozenFrames(kept, [found[c.id] for c in kept], [c.id for c in clips if c.id not in found])
@@ -161,9 +163,7 @@ def _compute(model: AudioTextModel, cuts: list, batch_seconds: float) -> dict[st
             left = (said - started) * (total - done) / max(done, 1e-6)
             LOG.info("frames of %d/%d clips, %.0f s left", len(found), len(cuts), left)
     LOG.info("frames of %d clips, %.0f s of audio in %.1f s", len(found), total, time.monotonic() - started)
-    # Half precision halves the disk; values that do not fit (some floors) stay whole.
-    half = all(x.abs().max() < _HALF_LIMIT for x in found.values())
-    return {k: x.half() if half else x for k, x in found.items()}
+    return found
 
 
 def _batches(order: list[int], cuts: list, batch_seconds: float) -> Iterable[list[int]]:
@@ -184,8 +184,7 @@ def _features(model: AudioTextModel, cut: Any) -> Tensor | None:
         if cut.has_features:
             return torch.from_numpy(cut.load_features()).float()
         rate = model.frontend.sample_rate
-        audio = torch.from_numpy(cut.resample(rate).load_audio()).float().mean(0, keepdim=True)
-        audio = audio.to(model.device)
+        audio = read_cut(cut, rate)[None].to(model.device)
         feats = model.frontend(Padded(audio, torch.tensor([audio.shape[1]], device=audio.device)))
         return feats.data[0, : int(feats.lengths[0])].cpu()
     except Exception as error:  # one unreadable clip must not cost the evaluation: it is counted as missing
@@ -207,6 +206,12 @@ def _write(path: Path, found: dict[str, Tensor]) -> None:
     tensors = {"frames": torch.cat([found[i] for i in ids]), "lengths": torch.tensor([len(found[i]) for i in ids])}
     save_file(tensors, temporary, metadata={"ids": json.dumps(ids)})
     os.replace(temporary, path)
+
+
+def _packed(found: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Half precision halves the disk; where a value does not fit (in some floors) all stay whole."""
+    half = all(x.abs().max() < _HALF_LIMIT for x in found.values())
+    return {id_: x.half() if half else x.float() for id_, x in found.items()}
 
 
 def _read(path: Path) -> dict[str, Tensor]:

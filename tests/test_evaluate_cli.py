@@ -1,0 +1,188 @@
+"""The evaluate verb from audio files to result files."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from audiotext.cli.main import main
+from audiotext.config import ConfigError, from_tree
+from audiotext.data.corpus import Clip, prepare
+from audiotext.evaluate.protocol import load_tasks
+from audiotext.hub import save_model
+from audiotext.model import ModelConfig
+from audiotext.text.tokenizer import Tokenizer
+
+PITCHES = {"low": 200, "mid": 800, "high": 2500}
+QUICK = """
+lit:
+  embed_dim: 16
+  text_encoder: {name: transformer, dim: 16, layers: 1, heads: 2, feedforward: 16}
+  fit: {epochs: 6, batch_size: 8, lr: 1e-2}
+"""
+TASKS = {
+    "probe_pitch": "task: probe\nlabel: pitch\nseeds: [0, 1]\nattention: {fit: {epochs: 5}}\n",
+    "retrieval": "task: retrieval\n" + QUICK,
+    "zero_shot_pitch": "task: zero_shot\nlabel: pitch\ntemplates: ['a {} tone']\n"
+    "classes: {low: [low], mid: [mid], high: [high]}\n" + QUICK,
+}
+
+
+def write_part(folder, name, count, split="train"):
+    """``count`` tones as the manifest ``name``; test tones make up a third where ``split`` is mixed."""
+    clips = []
+    for i in range(count):
+        pitch = list(PITCHES)[i % 3]
+        path = folder / "audio" / f"{name}{i}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rng = np.random.default_rng([len(name), i])
+        size = 4000 + 200 * i
+        wave = np.sin(2 * math.pi * PITCHES[pitch] * np.arange(size) / 16000) + 0.05 * rng.normal(size=size)
+        soundfile.write(path, 0.3 * wave, 16000)
+        clips.append(
+            Clip(
+                id=f"{name}{i}", audio=path, captions=[f"a {pitch} tone", f"tone number {i}"],
+                caption_styles=["template", "template"], domain="sound", source="toy", licence="CC0",
+                split="test" if split == "mixed" and i >= count * 2 // 3 else "train", labels={"pitch": pitch},
+            )
+        )  # fmt: skip
+    prepare(clips, folder / "prepared", "toy")
+    (folder / "features").mkdir(exist_ok=True)
+    (folder / "prepared" / "cuts.jsonl").rename(folder / "features" / f"{name}.jsonl")
+    return clips
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A toy corpus in four manifests, a tokenizer, task files and a model folder (log-mel statistics)."""
+    folder = tmp_path_factory.mktemp("world")
+    sizes = {"pretrain": 24, "valid": 6, "heldout": 6}
+    clips = [clip for name, count in sizes.items() for clip in write_part(folder, name, count)]
+    write_part(folder, "probe", 45, "mixed")
+    Tokenizer.train([c for clip in clips for c in clip.captions], 60, folder / "tokenizer")
+    (folder / "tasks").mkdir()
+    for name, text in TASKS.items():
+        (folder / "tasks" / f"{name}.yaml").write_text(text)
+    make_model(folder / "exp/floor/model")
+    return folder
+
+
+def make_model(folder, seed=0, encoder="statistics"):
+    torch.manual_seed(seed)
+    return save_model(from_tree(ModelConfig, {"frontend": "fbank", "encoder": encoder}).build(), folder)
+
+
+def evaluate(world, *more, tasks="*", model="exp/floor/model"):
+    return main(
+        ["evaluate", "--model", str(world / model), "--tasks", str(world / "tasks" / f"{tasks}.yaml"), "--features-dir",
+         str(world / "features"), "--tokenizer", str(world / "tokenizer"), "--out", str(world / "results"), *more]
+    )  # fmt: skip
+
+
+def test_every_task_leaves_a_result_that_says_what_it_is(world, caplog):
+    caplog.set_level("INFO")
+    assert evaluate(world) == 0
+    results = {name: json.loads((world / f"results/floor/{name}.json").read_text()) for name in TASKS}
+    probe = results["probe_pitch"]
+    assert probe["scores"]["mean"]["accuracy"]["mean"] > 0.9
+    assert probe["clips"] == {"expected": 15, "found": 15}
+    assert probe["seeds"] == [0, 1] and probe["encoder"] == "statistics"
+    for result in results.values():
+        assert result["synthetic"] is True
+        assert len(result["ids_hash"]) == 64 and result["model_hash"]
+        assert set(result["versions"]) == {"audiotext", "torch", "python"}
+        assert result["protocol"]["report_on"]["clips"] == result["clips"]["expected"]
+    assert results["retrieval"]["scores"]["lit"]["text_to_audio"]["chance_R@1"] < 0.5
+    assert results["zero_shot_pitch"]["details"]["chance"] == pytest.approx(1 / 3)
+    # The same command again computes nothing and changes nothing.
+    before = {p: p.read_bytes() for p in (world / "results/floor").rglob("*.*")}
+    caplog.clear()
+    assert evaluate(world) == 0
+    assert caplog.text.count("up to date") == 3
+    assert {p: p.read_bytes() for p in (world / "results/floor").rglob("*.*")} == before
+
+
+def test_new_settings_and_new_weights_make_a_result_stale(world, caplog):
+    caplog.set_level("INFO")
+    assert evaluate(world, "--name", "other", "--set", "probe.poolings=[mean]", tasks="probe_pitch") == 0
+    first = json.loads((world / "results/other/probe_pitch.json").read_text())
+    changed = ("--name", "other", "--set", "probe_pitch.poolings=[mean]", "seeds=[5]")
+    assert evaluate(world, *changed, tasks="probe_pitch") == 0
+    assert "settings changed" in caplog.text
+    encoder = {"name": "transformer", "dim": 16, "layers": 1, "heads": 2, "ff_dim": 16}
+    make_model(world / "exp/random/model", encoder=encoder)
+    caplog.clear()
+    again = ("--name", "other", "--set", "probe.poolings=[mean]")
+    assert evaluate(world, *again, tasks="probe_pitch", model="exp/random/model") == 0
+    assert "model_hash" in caplog.text
+    second = json.loads((world / "results/other/probe_pitch.json").read_text())
+    assert second["model_hash"] != first["model_hash"] and second["encoder"] == "transformer"
+    assert len(list((world / "results/other/frames").iterdir())) == 1
+
+
+def test_a_failing_task_is_reported_and_the_others_go_on(world, caplog):
+    (world / "tasks/bad.yaml").write_text("task: probe\nlabel: colour\n")
+    try:
+        assert evaluate(world, "--name", "partly", "--set", "probe_pitch.poolings=[mean]", tasks="[bp]*") == 1
+    finally:
+        (world / "tasks/bad.yaml").unlink()
+    assert "no clip has the label 'colour'; labels: pitch" in caplog.text
+    assert (world / "results/partly/probe_pitch.json").is_file()
+    assert not (world / "results/partly/bad.json").exists()
+
+
+def test_an_unreadable_clip_is_counted_as_missing_until_it_is_back(world, caplog):
+    caplog.set_level("INFO")
+    path = world / "audio/probe44.wav"
+    kept = path.read_bytes()
+    path.write_bytes(b"nothing")
+    try:
+        assert evaluate(world, "--name", "missing", "--set", "probe.poolings=[mean]", tasks="probe_pitch") == 0
+    finally:
+        path.write_bytes(kept)
+    clips = json.loads((world / "results/missing/probe_pitch.json").read_text())["clips"]
+    assert clips == {"expected": 15, "found": 14}
+    assert "probe44: cannot read" in caplog.text
+    # The clip is back: only it is computed, and the result is as if it had been there from the start.
+    assert evaluate(world, "--name", "missing", "--set", "probe.poolings=[mean]", "seeds=[1]", tasks="probe_pitch") == 0
+    found = json.loads((world / "results/missing/probe_pitch.json").read_text())["clips"]["found"]
+    assert found == 15
+    assert "frames of 1 clips" in caplog.text
+
+
+def test_a_test_clip_in_the_training_manifest_is_refused(world, caplog):
+    features = world / "features"
+    probe, pretrain = (features / f"{name}.jsonl" for name in ("probe", "pretrain"))
+    kept = pretrain.read_text()
+    pretrain.write_text(kept + probe.read_text().splitlines()[-1] + "\n")
+    try:
+        assert evaluate(world, "--name", "leak", tasks="zero_shot_pitch") == 1
+    finally:
+        pretrain.write_text(kept)
+    assert "both selected on and reported" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("label: pitch\n", "needs the key task"),
+        ("task: prob\nlabel: pitch\n", "did you mean 'probe'"),
+        ("task: probe\nlabels: pitch\n", "did you mean label"),
+        ("task: probe\nlabel: pitch\nseeds: [one]\n", "a whole number"),
+    ],
+)
+def test_bad_task_files_are_named(tmp_path, text, message):
+    (tmp_path / "task.yaml").write_text(text)
+    with pytest.raises(ConfigError, match="task.yaml") as error:
+        load_tasks([tmp_path / "task.yaml"])
+    assert message.replace("'", "") in str(error.value).replace("'", "")
+
+
+def test_missing_task_file_or_model_ends_the_run(world, capsys):
+    assert evaluate(world, tasks="nothing") == 1
+    assert "no such task file" in capsys.readouterr().err
+    assert evaluate(world, model="exp/nobody/model") == 1
+    assert "not a model folder" in capsys.readouterr().err
