@@ -8,10 +8,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import torch
 
 from audiotext.config import from_tree, load, load_tree, merge
-from audiotext.evaluate.protocol import load_task
+from audiotext.evaluate.protocol import load_tasks
 from audiotext.model import ModelConfig
 from audiotext.train.config import PretrainConfig
 
@@ -66,7 +65,7 @@ def test_imports_run_one_way(path):
     mine = part_of(path)
     for name in imports(path):
         other = name.split(".")[0]
-        if other not in FLOOR or other == mine:
+        if mine not in FLOOR or other not in FLOOR or other == mine:
             continue
         if FLOOR[other] > FLOOR[mine]:
             pytest.fail(f"{path.relative_to(ROOT)} imports audiotext.{name}, which lies above it")
@@ -110,10 +109,7 @@ MODELS = sorted([*ROOT.glob("conf/model/*.yaml"), ROOT / "egs/captionstew/conf/t
 
 @pytest.mark.parametrize("path", MODELS, ids=lambda p: p.stem)
 def test_every_model_builds(path):
-    config = load(ModelConfig, path)
-    with torch.device("meta"):
-        model = config.build(SimpleNamespace(vocab_size=100))
-    assert model.encoder.output_dim > 0
+    assert load(ModelConfig, path).build(SimpleNamespace(vocab_size=100)).encoder.output_dim > 0
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("conf/pretrain/*.yaml")), ids=lambda p: p.stem)
@@ -128,7 +124,7 @@ TASKS = sorted([*ROOT.glob("conf/evaluate/*.yaml"), *ROOT.glob("egs/*/conf/probe
 
 @pytest.mark.parametrize("path", TASKS, ids=lambda p: str(p.relative_to(ROOT)))
 def test_every_task_loads(path):
-    assert load_task(path).name == path.stem
+    assert [task.name for task in load_tasks([path], [])] == [path.stem]
 
 
 def test_no_yaml_is_without_a_test():

@@ -123,8 +123,10 @@ describe() {
 # once FOLDER/NAME [--in FILE...] [--out FILE...] [--fresh FOLDER] -- COMMAND...
 #
 # Run COMMAND, unless FOLDER/.done/NAME says that the same command ran to its end on the same inputs and its outputs are
-# still there. What it prints goes to FOLDER/log/NAME.log too. A failure leaves no marker and prints the end of that
-# log. --fresh names a folder of half-done work with which only the same inputs may go on: for others it is moved aside.
+# still there; `skipped` is then true. What it prints goes to FOLDER/log/NAME.log too. A failure leaves no marker and
+# prints the end of that log. --fresh names a folder of half-done work with which only the same inputs may go on: for
+# others it is moved aside.
+# shellcheck disable=SC2034  # skipped is for the caller
 once() {
     local target=$1 list="" fresh="" inputs=() outputs=() command file wanted folder name marker log_file
     shift
@@ -147,8 +149,9 @@ once() {
     mkdir -p "$folder/.done" "$folder/log"
     exec 9> "$marker.lock"
     flock -n 9 || fail "$name is being done by another run in $folder; wait for it, or end it"
-    wanted=$(describe)
+    wanted=$(describe) skipped=false
     if is_done; then
+        skipped=true
         log "  $name: skipped, up to date"
     else
         rm -f "$marker"
