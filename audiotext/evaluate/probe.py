@@ -11,6 +11,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from audiotext.evaluate.attentive import AttentiveConfig, Member, fit_attentive, predict
@@ -101,11 +102,13 @@ class Probe(Evaluation):
         """Standardised mean over time and logistic regression: what each seed chose and predicts."""
         x, y, unseen = train.means().numpy(), target.numpy(), test.means().numpy()
         chosen, predicted = [], []
-        for inner, held, _ in splits:
-            points = [(accuracy(_logistic(c).fit(x[inner], y[inner]).predict(x[held]), y[held]), -c) for c in self.c]
-            best, c = max(points)  # the stronger penalty where several are equally good
-            chosen.append({"c": -c, "validation_accuracy": best})
-            predicted.append(_logistic(-c).fit(x, y).predict(unseen))
+        with threadpool_limits(1):  # matrices this small lose more to waiting threads than they gain
+            for inner, held, _ in splits:
+                fits = [(_logistic(c).fit(x[inner], y[inner]), -c) for c in self.c]
+                points = [(accuracy(model.predict(x[held]), y[held]), c) for model, c in fits]
+                best, c = max(points)  # the stronger penalty where several are equally good
+                chosen.append({"c": -c, "validation_accuracy": best})
+                predicted.append(_logistic(-c).fit(x, y).predict(unseen))
         return chosen, predicted
 
     def _attention(

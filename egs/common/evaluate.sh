@@ -11,13 +11,18 @@ if stage 4 "Downstream: $baselines $objective"; then
     done
     for name in $baselines $objective; do
         needs 3 "$exp/$name/model"
-        once "$exp/evaluate-$name" --out "$exp/results/$name" \
-            --in "$exp/$name/model" "$model" "$data/curated/tokenizer" "${task_files[@]}" \
+    done
+    # One thread for each model, as many models at once as there are jobs: small work gains nothing from more threads.
+    evaluate_model() {
+        export OMP_NUM_THREADS=1
+        once "$exp/evaluate-$1" --out "$exp/results/$1" \
+            --in "$exp/$1/model" "$model" "$data/curated/tokenizer" "${task_files[@]}" \
             "$data"/features/{pretrain,valid,heldout,probe}.jsonl \
-            -- audiotext evaluate --model "$exp/$name/model" --name "$name" --tasks "${task_files[@]}" \
+            -- audiotext evaluate --model "$exp/$1/model" --name "$1" --tasks "${task_files[@]}" \
             --features-dir "$data/features" --tokenizer "$data/curated/tokenizer" --text-config "$model" \
             --out "$exp/results" $evaluate_args
-    done
+    }
+    at_once "$nj" evaluate_model $baselines $objective
 fi
 
 if stage 5 "Report"; then

@@ -9,6 +9,7 @@
 #   needs STAGE FILE...   stop, naming the stage that makes the missing file
 #   preset NAME VALUE     another default for an option that was not given
 #   paths NAME...         options that are paths: typed ones count from where the command was typed
+#   at_once N FUNCTION ARGUMENT...   a function of each argument, N at a time
 #   log, fail             one line with the time; one message and exit 1
 #   audiotext             the command line of the package (from path.sh)
 set -euo pipefail
@@ -203,8 +204,25 @@ run_step() {
     log "  $name: done in $((SECONDS - began)) s"
 }
 
+# at_once N FUNCTION ARGUMENT...: FUNCTION of each argument, N at a time, each in a shell of its own; all are let finish.
+at_once() {
+    local most=$1 function=$2 argument failed=0
+    for argument in "${@:3}"; do
+        while [ "$(jobs -pr | wc -l)" -ge "$most" ]; do
+            wait -n || failed=1
+        done
+        ("$function" "$argument") &
+    done
+    while [ -n "$(jobs -p)" ]; do
+        wait -n || failed=1
+    done
+    [ "$failed" -eq 0 ] || exit 1
+}
+
 interrupted() {
     trap - INT TERM HUP
+    # shellcheck disable=SC2046  # one word per process
+    [ -z "$(jobs -p)" ] || kill -TERM $(jobs -p) 2> /dev/null || true
     [ -z "$step" ] || { kill -TERM "$step" 2> /dev/null && wait "$step"; } || true
     log "interrupted; type the same command again to go on" >&2
     exit "$1"
