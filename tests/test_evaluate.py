@@ -261,6 +261,13 @@ def test_equal_captions_are_one_text_relevant_to_all_their_clips():
     assert texts.relevance.tolist() == [[True, True], [True, False], [False, False]]
 
 
+def test_texts_of_several_clips_may_be_left_out():
+    """The second clip keeps no text of its own: it stays among the items and asks no question."""
+    clips = [make_clip("a", captions=["A dog.", "Bark!"]), make_clip("b", captions=["a dog"])]
+    texts = Texts.of(clips, max_clips=1)
+    assert texts.texts == ["bark"] and texts.relevance.tolist() == [[True], [False]]
+
+
 def test_retrieval_and_zero_shot_through_a_planted_space(monkeypatch):
     rows = [
         (make_clip(f"clip{i}", "test", [str(i), f"{i} {i}"], kind=f"k{i % 3}"), torch.eye(DIM)[i][None])
