@@ -40,8 +40,9 @@ class Retrieval(Evaluation):
         select_on = tuple(clip.id for name in names for clip in context.clips(name))
         report_on = tuple(clip.id for clip in context.clips(self.manifest) if clip.captions)
         text = (
-            "every clip against every distinct caption that at most "
-            f"{self.max_clips_per_text or 'any number of'} clip(s) carry after normalisation; lit: text side trained on {self.lit.train}, epoch chosen on {self.lit.select}"
+            f"every clip against every distinct caption that at most {self.max_clips_per_text or 'any number of'} "
+            "clip(s) carry after normalisation; lit: text side trained on "
+            f"{self.lit.train}, epoch chosen on {self.lit.select}"
         )
         return Protocol("retrieval", text, select_on, report_on, (self.manifest, *names))
 
