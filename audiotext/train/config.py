@@ -70,7 +70,7 @@ class TrainConfig:
     seed: int = 0
     """Everything random follows from it."""
     threads: int | None = None
-    """CPU threads of the arithmetic; null takes every core this process may use."""
+    """CPU threads of the arithmetic; null leaves it to torch: OMP_NUM_THREADS, or every core."""
     log_interval: int = 20
     """Steps between log lines."""
     valid_interval: int = 200

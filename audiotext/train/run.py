@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -36,7 +35,8 @@ def pretrain(
     Returns False where the run was interrupted and can be resumed. Raises ConfigError, DataError or TrainingError.
     """
     distributed.setup()
-    torch.set_num_threads(config.train.threads or len(os.sched_getaffinity(0)))
+    if config.train.threads:
+        torch.set_num_threads(config.train.threads)
     with locked(out), logged(out / "train.log"), Interrupt() as interrupt:
         checkpoints = CheckpointFolder(out / "checkpoints", config.train.keep_last)
         state = find_state(checkpoints, resume, config)

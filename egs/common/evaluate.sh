@@ -12,9 +12,8 @@ if stage 4 "Downstream: $baselines $objective"; then
     for name in $baselines $objective; do
         needs 3 "$exp/$name/model"
     done
-    # One thread for each model, as many models at once as there are jobs: small work gains nothing from more threads.
+    # Models side by side: work as small as this gains little from more threads.
     evaluate_model() {
-        export OMP_NUM_THREADS=1
         once "$exp/evaluate-$1" --out "$exp/results/$1" \
             --in "$exp/$1/model" "$model" "$data/curated/tokenizer" "${task_files[@]}" \
             "$data"/features/{pretrain,valid,heldout,probe}.jsonl \

@@ -204,26 +204,39 @@ run_step() {
     log "  $name: done in $((SECONDS - began)) s"
 }
 
-# at_once N FUNCTION ARGUMENT...: FUNCTION of each argument, N at a time, each in a shell of its own; all are let finish.
+# at_once N FUNCTION ARGUMENT...: FUNCTION of each argument, N at a time, each in a shell of its own with its share of
+# the cores; what it prints begins with the argument. All are let finish, then a failure of any ends the run.
+shells=()
+# shellcheck disable=SC2154,SC2030,SC2031  # nj is an option of every run.sh; a shell of at_once has none of its own
 at_once() {
     local most=$1 function=$2 argument failed=0
+    [ "$most" -le $(($# - 2)) ] || most=$(($# - 2))
+    export OMP_NUM_THREADS=$((nj / most > 1 ? nj / most : 1))
     for argument in "${@:3}"; do
         while [ "$(jobs -pr | wc -l)" -ge "$most" ]; do
             wait -n || failed=1
         done
-        ("$function" "$argument") &
+        (
+            shells=()
+            trap 'interrupted 143' TERM
+            "$function" "$argument"
+        ) > >(sed -u "s/^/$argument: /") 2>&1 &
+        shells+=($!)
     done
-    while [ -n "$(jobs -p)" ]; do
+    while [ -n "$(jobs -pr)" ]; do
         wait -n || failed=1
     done
-    [ "$failed" -eq 0 ] || exit 1
+    unset OMP_NUM_THREADS
+    shells=()
+    [ "$failed" -eq 0 ] || fail "not everything of this stage was done; the end of each log is above"
 }
 
 interrupted() {
     trap - INT TERM HUP
-    # shellcheck disable=SC2046  # one word per process
-    [ -z "$(jobs -p)" ] || kill -TERM $(jobs -p) 2> /dev/null || true
-    [ -z "$step" ] || { kill -TERM "$step" 2> /dev/null && wait "$step"; } || true
+    local process
+    for process in $step ${shells[@]+"${shells[@]}"}; do
+        kill -TERM "$process" 2> /dev/null && wait "$process" || true
+    done
     log "interrupted; type the same command again to go on" >&2
     exit "$1"
 }
