@@ -23,11 +23,11 @@ from audiotext.types import Padded
 class AttentiveConfig:
     """The attention probe and its grid: every combination of ``lr`` and ``dropout`` is tried."""
 
-    lr: list[float] = field(default_factory=lambda: [1e-3, 4e-3])
-    dropout: list[float] = field(default_factory=lambda: [0.2, 0.6])
+    lr: list[float] = field(default_factory=lambda: [4e-3, 1.2e-2])
+    dropout: list[float] = field(default_factory=lambda: [0.3])
     """Of the pooled vector."""
     queries: int = 1
-    heads: int = 4
+    heads: int = 8
     """Where they do not divide the encoder's width, the next smaller number that does."""
     input_dropout: float = 0.1
     label_smoothing: float = 0.1

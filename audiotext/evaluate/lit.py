@@ -47,7 +47,7 @@ class LitConfig:
     temperature: float = 0.07
     seed: int = 0
     fit: FitConfig = field(
-        default_factory=lambda: FitConfig(epochs=20, batch_size=128, lr=2e-3, weight_decay=0.05, validate_every=2)
+        default_factory=lambda: FitConfig(epochs=16, batch_size=128, lr=2e-3, weight_decay=0.05, validate_every=2)
     )
 
 
