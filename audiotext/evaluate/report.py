@@ -239,11 +239,15 @@ def protocol_lines(results: Sequence[Result], command: str) -> list[str]:
 
 
 def shown_command(command: str) -> str:
-    """A recorded command as one would type it here: the program by its name, paths below this folder relative."""
+    """A recorded command as one would type it here: the program by its name, paths relative where that is shorter."""
     program, *words = shlex.split(command)
-    here = f"{Path.cwd()}{os.sep}"
     program = "audiotext" if Path(program).name in ("main.py", "audiotext") else program
-    return shlex.join([program, *(word.removeprefix(here) for word in words)])
+    return shlex.join([program, *map(_shorter, words)])
+
+
+def _shorter(word: str) -> str:
+    """An absolute path seen from the current folder, if that is shorter; any other word as it is."""
+    return min(word, os.path.relpath(word), key=len) if os.path.isabs(word) else word
 
 
 def _task_grid(results: Sequence[Result]) -> list[str]:

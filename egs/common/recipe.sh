@@ -81,11 +81,13 @@ parse_options() {
 
 preset() { [[ $typed == *" $1 "* ]] || printf -v "$1" '%s' "$2"; }
 
+placed=" "
 paths() {
     local name
     for name in "$@"; do
-        [ -n "${!name}" ] || continue
-        [[ $typed != *" $name "* ]] || printf -v "$name" '%s' "$(cd "$caller" && realpath -m "${!name}")"
+        [[ $typed == *" $name "* && $placed != *" $name "* ]] && [ -n "${!name}" ] || continue
+        placed+="$name "
+        printf -v "$name" '%s' "$(cd "$caller" && realpath -m "${!name}")"
         printf -v "$name" '%s' "$(realpath -m -s --relative-base="$PWD" "${!name}")"
     done
 }
