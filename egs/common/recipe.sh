@@ -222,7 +222,7 @@ at_once() {
             shells=()
             trap 'interrupted 143' TERM
             "$function" "$argument"
-        ) > >(sed -u "s/^/$argument: /") 2>&1 &
+        ) > >(sed -u "s/^/$argument: /") 2> >(sed -u "s/^/$argument: /" >&2) &
         shells+=($!)
     done
     while [ -n "$(jobs -pr)" ]; do
