@@ -10,8 +10,9 @@ import pytest
 import soundfile
 
 from audiotext.cli import main as cli
-from audiotext.data.corpus import Clip, DataError, coverage_table, prepare, read_coverage
+from audiotext.data.corpus import Clip, DataError
 from audiotext.data.manifest import read_manifest, write_manifest
+from audiotext.data.prepare import coverage_table, prepare, read_coverage
 
 RATE = 8000
 

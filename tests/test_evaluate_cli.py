@@ -10,7 +10,8 @@ import torch
 
 from audiotext.cli.main import main
 from audiotext.config import ConfigError, from_tree
-from audiotext.data.corpus import Clip, prepare
+from audiotext.data.corpus import Clip
+from audiotext.data.prepare import prepare
 from audiotext.evaluate.protocol import load_tasks
 from audiotext.hub import save_model
 from audiotext.model import ModelConfig

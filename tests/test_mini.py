@@ -17,7 +17,8 @@ import pytest
 import soundfile
 
 from audiotext.cli.prepare import load_recipe
-from audiotext.data.corpus import DOMAINS, DataError, prepare
+from audiotext.data.corpus import DOMAINS, DataError
+from audiotext.data.prepare import prepare
 
 LOCAL = Path(__file__).resolve().parent.parent / "egs" / "mini" / "local"
 RATE = 8000

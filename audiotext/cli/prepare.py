@@ -23,8 +23,9 @@ from pathlib import Path
 from types import ModuleType
 
 from audiotext.config import nearest
-from audiotext.data import corpus
-from audiotext.data.corpus import Clip, Coverage, DataError
+from audiotext.data import corpus, prepare
+from audiotext.data.corpus import Clip, DataError
+from audiotext.data.prepare import Coverage
 
 HELP = "check a corpus and write its manifests, rejected files and coverage"
 MARKER = ".prepared.json"
@@ -63,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
         except (DataError, OSError) as error:
             logging.error("%s: %s", name or folder, error)
             failed.append(name or str(folder))
-    table = corpus.coverage_table(rows)
+    table = prepare.coverage_table(rows)
     if failed:
         table += f"\n\nFailed: {', '.join(failed)}."
     corpus.write_lines(args.out / "coverage.md", [table])
@@ -76,13 +77,13 @@ def _prepare_one(
 ) -> Coverage:
     marker = out / MARKER
     if marker.is_file() and json.loads(marker.read_text(encoding="utf-8")).get("state") == state:
-        coverage = corpus.read_coverage(out)
+        coverage = prepare.read_coverage(out)
         logging.info("%s: prepared already, skipped", coverage.source)
         return coverage
     marker.unlink(missing_ok=True)
     begun = time.monotonic()
-    coverage = corpus.prepare(maker(), out, name, expected, nj)
-    corpus.warn(coverage)
+    coverage = prepare.prepare(maker(), out, name, expected, nj)
+    prepare.warn(coverage)
     kept = sum(row["kept"] for row in coverage.splits.values())
     logging.info("%s: %d clips, %.1f minutes, in %.1f s", coverage.source, kept, coverage.seconds / 60,
                  time.monotonic() - begun)
@@ -108,7 +109,7 @@ def load_recipe(path: Path) -> ModuleType:
 def fingerprint(recipe: ModuleType, folder: Path) -> str:
     """A hash of the recipe's code, of the checks, and of the names and sizes of its input files."""
     state = hashlib.sha256()
-    for code in [*sorted(Path(recipe.__file__).parent.glob("*.py")), Path(corpus.__file__)]:
+    for code in [*sorted(Path(recipe.__file__).parent.glob("*.py")), Path(corpus.__file__), Path(prepare.__file__)]:
         state.update(code.read_bytes())
     named = getattr(recipe, "inputs", None)
     files = named(folder) if named else (f for f in folder.rglob("*") if f.is_file())
