@@ -112,8 +112,21 @@ def test_encoder_gradient_reaches_every_parameter():
     assert not [n for n, p in encoder.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
 
 
+def test_without_layers_a_text_is_the_mean_of_its_embeddings():
+    encoder = TEXT_ENCODERS["transformer"](**SIZES | {"layers": 0}).build(VOCAB).eval()
+    ids = padded([5, 3])
+    tables = encoder.embedding
+    pieces = encoder.norm(tables.tokens(ids.data) + tables.positions.weight[:5])
+    torch.testing.assert_close(encoder(ids), torch.stack([pieces[0, :5].mean(0), pieces[1, :3].mean(0)]))
+
+
+def test_a_decoder_needs_layers():
+    with pytest.raises(ConfigError, match="layers: expected 1 or more"):
+        TEXT_DECODERS["transformer"](**SIZES | {"layers": 0})
+
+
 @pytest.mark.parametrize("registry", [TEXT_ENCODERS, TEXT_DECODERS])
-@pytest.mark.parametrize("wrong", [dict(dim=30, heads=4), dict(layers=0), dict(dropout=1.0)])
+@pytest.mark.parametrize("wrong", [dict(dim=30, heads=4), dict(layers=-1), dict(dropout=1.0)])
 def test_wrong_sizes_are_refused(registry, wrong):
     with pytest.raises(ConfigError, match="|".join(wrong)):
         registry["transformer"](**wrong)

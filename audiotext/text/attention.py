@@ -12,11 +12,12 @@ KeyValue = tuple[Tensor, Tensor]
 """Keys and values, each (B, heads, U, dim / heads)."""
 
 
-def check_sizes(config: object) -> None:
-    """Raise ConfigError unless ``dim`` divides by ``heads``, sizes are positive and ``dropout`` is in [0, 1)."""
+def check_sizes(config: object, least_layers: int = 1) -> None:
+    """Raise ConfigError unless ``dim`` divides by ``heads``, sizes are large enough and ``dropout`` is in [0, 1)."""
     for name in ("dim", "layers", "heads", "feedforward", "positions"):
-        if getattr(config, name) < 1:
-            raise ConfigError(f"{name}: expected 1 or more, got {getattr(config, name)}")
+        least = least_layers if name == "layers" else 1
+        if getattr(config, name) < least:
+            raise ConfigError(f"{name}: expected {least} or more, got {getattr(config, name)}")
     if config.dim % config.heads:
         raise ConfigError(f"dim {config.dim} does not divide into {config.heads} heads")
     if not 0 <= config.dropout < 1:

@@ -23,6 +23,7 @@ class TransformerTextEncoderConfig:
 
     dim: int = 144
     layers: int = 2
+    """0 leaves the mean of the pieces' embeddings, a bag of words: little data teaches it soonest."""
     heads: int = 4
     feedforward: int = 432
     """Hidden width of the feed-forward part."""
@@ -33,7 +34,7 @@ class TransformerTextEncoderConfig:
     """Average over the text's tokens, or take the first token's output."""
 
     def __post_init__(self) -> None:
-        check_sizes(self)
+        check_sizes(self, least_layers=0)
 
     def build(self, vocab_size: int) -> TransformerTextEncoder:
         return TransformerTextEncoder(self, vocab_size)
