@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import os
 import types
 import typing
 from collections.abc import Callable, Iterable
@@ -19,6 +18,8 @@ from typing import Any, Literal, TypeVar, Union
 
 import yaml
 from omegaconf import OmegaConf
+
+from audiotext.atomic import replacing
 
 T = TypeVar("T")
 _NULL = ("", "null", "Null", "NULL", "~", "none", "None")
@@ -152,11 +153,9 @@ def load(cls: type[T], path: str | Path, overrides: Iterable[str] = ()) -> T:
 
 def save(config: Any, path: str | Path) -> None:
     """Write a dataclass as YAML, by atomic rename."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + f".tmp{os.getpid()}")
-    temporary.write_text(yaml.safe_dump(to_tree(config), sort_keys=False, allow_unicode=True), encoding="utf-8")
-    os.replace(temporary, path)
+    text = yaml.safe_dump(to_tree(config), sort_keys=False, allow_unicode=True)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _required(f: dataclasses.Field) -> bool:

@@ -17,7 +17,7 @@ from audiotext.train.config import PretrainConfig
 ROOT = Path(__file__).resolve().parent.parent
 # From the ground up. A module may import from its own floor and from those below, its own package included.
 FLOORS = [
-    {"types", "config", "metric", "optim"},
+    {"atomic", "types", "config", "metric", "optim"},
     {"frontend", "encoder", "text", "head"},
     {"data", "curate", "model"},
     {"objective", "hub"},

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from audiotext.atomic import replacing
 
 DOMAINS = ("speech", "music", "sound")
 
@@ -54,11 +55,8 @@ class Decoded:
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:
     """Text lines to ``path`` by atomic rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w", encoding="utf-8") as file:
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         file.writelines(line + "\n" for line in lines)
-    os.replace(temporary, path)
 
 
 def clean_captions(clip: Clip) -> tuple[list[str], list[str]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 from lhotse import AudioSource, MonoCut, Recording, SupervisionSegment
 from lhotse.serialization import deserialize_item
 
+from audiotext.atomic import replacing
 from audiotext.data.corpus import Clip, DataError, Decoded, clean_captions, write_lines
 
 
@@ -67,11 +67,8 @@ def write_manifest(cuts: Iterable[Any], path: Path | str) -> None:
     if path.suffix != ".gz":
         write_lines(path, lines)
         return
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with gzip.open(temporary, "wt", encoding="utf-8") as file:
+    with replacing(path) as temporary, gzip.open(temporary, "wt", encoding="utf-8") as file:
         file.writelines(line + "\n" for line in lines)
-    os.replace(temporary, path)
 
 
 def read_manifest(path: Path | str) -> Iterator[Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from audiotext.atomic import replacing
 from audiotext.data.audio import read_cut
 from audiotext.data.manifest import read_manifest
 from audiotext.model import AudioTextModel
@@ -200,12 +200,10 @@ def _check(id_: str, frames: Tensor) -> None:
 
 
 def _write(path: Path, found: dict[str, Tensor]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.tmp{os.getpid()}")
     ids = list(found)
     tensors = {"frames": torch.cat([found[i] for i in ids]), "lengths": torch.tensor([len(found[i]) for i in ids])}
-    save_file(tensors, temporary, metadata={"ids": json.dumps(ids)})
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata={"ids": json.dumps(ids)})
 
 
 def _packed(found: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from audiotext.atomic import replacing
 from audiotext.config import ConfigError, part, to_tree
 from audiotext.evaluate.context import Context
 from audiotext.evaluate.embed import EvalClip, FrozenFrames
@@ -200,11 +200,10 @@ def _train(space: LitSpace, config: LitConfig, train: FrozenFrames, select: Froz
 
 
 def _keep(space: LitSpace, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.tmp{os.getpid()}")
     # clone: tied weights share memory, which safetensors refuses
-    save_file({k: v.detach().clone().contiguous() for k, v in space.state_dict().items()}, temporary)
-    os.replace(temporary, path)
+    state = {k: v.detach().clone().contiguous() for k, v in space.state_dict().items()}
+    with replacing(path) as temporary:
+        save_file(state, temporary)
     for old in path.parent.glob("*.safetensors"):
         if old != path:
             old.unlink()

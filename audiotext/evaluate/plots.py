@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, FigureBase
 
+from audiotext.atomic import replacing
 from audiotext.evaluate.findings import probe_scores, short
 from audiotext.evaluate.report import SPACES, WAYS
 from audiotext.evaluate.results import ReportError, Result, models
@@ -200,8 +200,6 @@ def _save(figure: Figure, path: Path, synthetic: bool) -> Path:
     """PNG by atomic rename; without a date, so that the same numbers give the same file."""
     if synthetic:
         figure.text(0.995, 0.002, "SYNTHETIC DATA", ha="right", va="bottom", color="#b00020", weight="bold", fontsize=9)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.png")
-    FigureCanvasAgg(figure).print_png(temporary, metadata={"Software": None})
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        FigureCanvasAgg(figure).print_png(temporary, metadata={"Software": None})
     return path

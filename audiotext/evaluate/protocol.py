@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 import shlex
 import subprocess
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 import audiotext
+from audiotext.atomic import replacing
 from audiotext.config import ConfigError, Registry, from_tree, load_tree, merge, to_tree
 
 if TYPE_CHECKING:
@@ -220,10 +220,9 @@ def write_result(path: Path, wanted: dict, context: Context, outcome: Outcome, s
 
 def write_json(path: Path, tree: Any) -> None:
     """JSON by atomic rename. Raises ValueError for a number that is not finite."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.tmp{os.getpid()}")
-    temporary.write_text(json.dumps(tree, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        text = json.dumps(tree, indent=2, ensure_ascii=False, allow_nan=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def git_revision() -> str | None:

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from audiotext.atomic import replacing
 from audiotext.evaluate.findings import findings, findings_lines, probe_scores, short
 from audiotext.evaluate.results import Result, check_models, check_protocols, model_rank, models
 from audiotext.evaluate.table import Column, Row, Score, Table, average, grid
@@ -283,7 +284,5 @@ def tables_text(report: str) -> str:
 
 def write_text(path: Path, text: str) -> None:
     """By atomic rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.tmp{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

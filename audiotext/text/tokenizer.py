@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import logging
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 import sentencepiece
 import torch
 
+from audiotext.atomic import replacing
 from audiotext.config import ConfigError
 from audiotext.text.clean import normalise
 from audiotext.types import Padded
@@ -125,7 +125,5 @@ class Tokenizer:
 
 
 def _write(proto: bytes, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".{FILE}.{os.getpid()}"
-    temporary.write_bytes(proto)
-    os.replace(temporary, folder / FILE)
+    with replacing(folder / FILE) as temporary:
+        temporary.write_bytes(proto)

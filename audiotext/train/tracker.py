@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +17,7 @@ from pathlib import Path
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
+from audiotext.atomic import replacing
 from audiotext.train.validate import Sample
 
 AudioReader = Callable[[str], "tuple[Tensor, int] | None"]
@@ -86,6 +86,5 @@ def _keep_until(path: Path, step: int) -> None:
             dropped += 1
     if dropped:
         _log.info("%s: dropped %d lines past step %d", path, dropped, step)
-        temporary = path.with_name(f"{path.name}.tmp{os.getpid()}")
-        temporary.write_text("".join(kept), encoding="utf-8")
-        os.replace(temporary, path)
+        with replacing(path) as temporary:
+            temporary.write_text("".join(kept), encoding="utf-8")

@@ -10,7 +10,6 @@ nothing of its worth: numbers from it are marked as synthetic wherever they appe
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 import soundfile
 import synthesis
 
+from audiotext.atomic import replacing
 from audiotext.data.corpus import Clip
 
 EXPECTED = {"toy": {"train": 198, "test": 42}}
@@ -148,8 +148,6 @@ def _rng(*key: str | int) -> np.random.Generator:
 
 
 def _write(path: Path, wave: np.ndarray, rng: np.random.Generator) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.wav")
-    soundfile.write(temporary, synthesis.finish(wave, rng), synthesis.RATE, subtype="PCM_16")
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        soundfile.write(temporary, synthesis.finish(wave, rng), synthesis.RATE, subtype="PCM_16", format="WAV")
     return path
