@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from audiotext.cli.main import main
-from audiotext.config import from_tree
+from audiotext.config import from_tree, load
 from audiotext.hub import ModelFolderError, content_hash, load_model, save_model
 from audiotext.model import ModelConfig
 from audiotext.text.tokenizer import Tokenizer
@@ -91,3 +92,14 @@ def test_init_makes_a_folder_and_rejects_a_bad_configuration(tmp_path, capsys):
     assert main(["init", "--model", str(config), "--out", str(tmp_path / "model2")]) == 1
     error = capsys.readouterr().err
     assert "m.yaml" in error and "did you mean 'encoder'" in error and not (tmp_path / "model2").exists()
+
+
+SIZES = {"tiny": 3.1, "zipformer_s": 22.0, "zipformer_m": 65.9, "zipformer_l": 152.7, "transformer_b": 85.6}
+
+
+@pytest.mark.parametrize("name, millions", SIZES.items())
+def test_named_sizes_have_the_size_they_are_known_by(name, millions):
+    config = load(ModelConfig, Path(__file__).parent.parent / f"conf/model/{name}.yaml")
+    assert config.text_encoder is not None and config.text_decoder is not None
+    encoder = config.pruned(()).build().encoder
+    assert round(sum(p.numel() for p in encoder.parameters()) / 1e6, 1) == millions
