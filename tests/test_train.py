@@ -334,3 +334,36 @@ def test_configurations_parse_and_build(path):
     tiny = load_tree(path.parents[1] / "model" / "tiny.yaml")
     config = from_tree(PretrainConfig, merge(load_tree(path), {"model": tiny}), str(path))
     assert config.model.pruned(config.objective.build().parts)
+
+
+# -- checkpoints as models --------------------------------------------------------------------------------------------
+
+
+def average(run_folder, out, names, *more):
+    paths = [str(run_folder / "checkpoints" / name) for name in names]
+    return main(["average", "--checkpoints", *paths, "--out", str(out), *map(str, more)])
+
+
+def test_the_last_checkpoint_alone_is_the_model_of_the_run(corpus, tmp_path, capsys):
+    assert run(corpus, tmp_path / "run")
+    assert average(tmp_path / "run", tmp_path / "m", ["step-00000008.pt"], "--tokenizer", corpus / "tokenizer") == 0
+    assert load_model(tmp_path / "m").content_hash == load_model(tmp_path / "run" / "model").content_hash
+    assert "step 8" in capsys.readouterr().out
+
+
+def test_several_checkpoints_make_their_mean(corpus, tmp_path):
+    assert run(corpus, tmp_path / "run")
+    names = ["step-00000006.pt", "step-00000008.pt"]
+    options = ["--tokenizer", corpus / "tokenizer", "--weights", "model"]
+    assert average(tmp_path / "run", tmp_path / "m", names, *options) == 0
+    a, b = (torch.load(tmp_path / "run/checkpoints" / name, weights_only=True)["model"] for name in names)
+    for name, value in load_model(tmp_path / "m").state_dict().items():
+        torch.testing.assert_close(value, ((a[name].double() + b[name].double()) / 2).to(value.dtype))
+
+
+def test_checkpoints_of_two_models_are_not_averaged(corpus, tmp_path, capsys):
+    for objective in ("contrastive", "captioning"):
+        assert run(corpus, tmp_path / objective, objective=objective)
+    names = ["step-00000008.pt", "../../captioning/checkpoints/step-00000008.pt"]
+    assert average(tmp_path / "contrastive", tmp_path / "m", names, "--tokenizer", corpus / "tokenizer") == 1
+    assert "of another model" in capsys.readouterr().err and not (tmp_path / "m").exists()
