@@ -13,6 +13,7 @@ from audiotext.model import ModelConfig
 from audiotext.objective import OBJECTIVES
 from audiotext.objective.base import draw_captions
 from audiotext.objective.contrastive import carries, info_nce
+from audiotext.objective.sigmoid import pairwise_sigmoid
 from audiotext.text.tokenizer import Tokenizer
 from audiotext.types import Batch, Padded
 
@@ -87,6 +88,21 @@ def test_info_nce_does_not_depend_on_batch_order():
     assert torch.allclose(plain[order], moved, atol=1e-5)
 
 
+def test_pairwise_sigmoid_by_hand():
+    similarity, positive = torch.tensor([[1.0, 0.0], [0.5, 1.0]]), torch.eye(2, dtype=torch.bool)
+    loss = pairwise_sigmoid(similarity, positive, torch.tensor(2.0), torch.tensor(-1.0))
+    yes, no = math.log(1 + math.exp(-1)), math.log(1 + math.exp(-1))  # logits 1 for pairs; -1 and 0 for others
+    assert torch.allclose(loss, torch.tensor([yes + no, math.log(2) + yes]))
+
+
+def test_pairwise_sigmoid_counts_a_clip_alike_whatever_the_captions():
+    torch.manual_seed(0)
+    similarity, positive = torch.rand(3, 3), torch.eye(3, dtype=torch.bool)
+    once = pairwise_sigmoid(similarity, positive, torch.tensor(10.0), torch.tensor(-10.0))
+    twice = pairwise_sigmoid(similarity.repeat(1, 2), positive.repeat(1, 2), torch.tensor(10.0), torch.tensor(-10.0))
+    assert torch.allclose(once, twice)
+
+
 def test_drawn_captions_are_the_clips_own_and_differ():
     batch = replace(make_batch(["a", "b"]), captions=[["a", "x", "y", "z"], ["b"]])
     texts, owner = draw_captions(batch, 3)
@@ -95,7 +111,7 @@ def test_drawn_captions_are_the_clips_own_and_differ():
     assert draw_captions(batch, 1)[0] == ["a", "b"]
 
 
-@pytest.mark.parametrize("name", ["contrastive", "captioning"])
+@pytest.mark.parametrize("name", ["contrastive", "sigmoid", "captioning"])
 def test_more_captions_per_clip_leave_validation_alone(name, model):
     batch = make_batch(CAPTIONS)
     batch = replace(batch, captions=[[c, f"another {c}"] for c in CAPTIONS])
