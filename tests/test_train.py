@@ -336,6 +336,25 @@ def test_configurations_parse_and_build(path):
     assert config.model.pruned(config.objective.build().parts)
 
 
+# -- which parts learn, and how fast -----------------------------------------------------------------------------------
+
+
+def test_a_frozen_part_stays_as_it_was_and_the_rest_learns(corpus, tmp_path):
+    assert run(corpus, tmp_path / "a")
+    begun = load_model(tmp_path / "a" / "model").state_dict()
+    frozen = "optimizer.lr_scales={encoder.: 0, encoder.norm.: 1}"
+    assert run(corpus, tmp_path / "b", frozen, init=tmp_path / "a" / "model")
+    ended = load_model(tmp_path / "b" / "model").state_dict()
+    changed = {name for name in begun if not torch.equal(begun[name], ended[name])}
+    assert {n for n in changed if n.startswith("encoder.")} == {n for n in begun if n.startswith("encoder.norm.")}
+    assert {n.split(".")[0] for n in changed} >= {"audio_projection", "text_encoder", "text_projection"}
+
+
+def test_a_beginning_that_fits_no_tensor_is_refused(corpus, tmp_path):
+    with pytest.raises(ConfigError, match="no trainable parameter's name starts with 'model.encodr."):
+        run(corpus, tmp_path, "optimizer.lr_scales={encodr.: 0}")
+
+
 # -- checkpoints as models --------------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,8 @@ def parameter_groups(model: nn.Module, lr: float, scales: dict[str, float] | Non
     """Trainable parameters of ``model`` as optimizer groups ``{"params", "names", "lr"}``, one per learning rate.
 
     scales: name prefix -> factor on ``lr``; the longest prefix wins, so ``{"encoder.": 0.1, "encoder.out.": 1.0}``
-    trains an encoder slowly but its last layer at full rate. Raises ConfigError for a prefix that fits no parameter
+    trains an encoder slowly but its last layer at full rate. A factor of 0 freezes: those parameters lose
+    ``requires_grad``. Raises ConfigError for a prefix that fits no parameter
     and for a model with nothing to train.
     """
     scales = scales or {}
@@ -24,6 +25,9 @@ def parameter_groups(model: nn.Module, lr: float, scales: dict[str, float] | Non
         prefix = max((p for p in scales if name.startswith(p)), key=len, default=None)
         unused.discard(prefix)
         rate = lr * scales.get(prefix, 1.0)
+        if rate == 0:
+            parameter.requires_grad_(False)
+            continue
         group = groups.setdefault(rate, {"params": [], "names": [], "lr": rate})
         group["params"].append(parameter)
         group["names"].append(name)

@@ -19,6 +19,9 @@ class OptimizerConfig:
 
     lr: float = 0.045
     """Learning rate at its height; it is relative to the size of each parameter."""
+    lr_scales: dict[str, float] = field(default_factory=dict)
+    """How a tensor's name begins in the model folder -> factor on its rate, the longest beginning counts: {encoder.:
+    0.1} for a gentle fine-tuning, 0 to freeze."""
     betas: tuple[float, float] = (0.9, 0.98)
     """Decay of the moments of the gradient."""
     clipping_scale: float = 2.0
@@ -31,6 +34,11 @@ class OptimizerConfig:
     """Steps over which the rate rises from ``warmup_start`` times itself."""
     warmup_start: float = 0.5
     """Share of the rate at step 0."""
+
+    def __post_init__(self) -> None:
+        for name, scale in self.lr_scales.items():
+            if scale < 0:
+                raise ConfigError(f"lr_scales.{name}: must not be below zero, got {scale}")
 
 
 @dataclass

@@ -55,9 +55,10 @@ class Trainer:
     def __init__(self, config: PretrainConfig, learner: Learner, stream: BatchStream, valid: Iterable[Batch] | None):
         self.config, self.learner, self.stream, self.valid = config, learner, stream, valid
         self.device = learner.model.device
-        self.parameters = [p for p in learner.parameters() if p.requires_grad]
         o = config.optimizer
-        groups = parameter_groups(learner, o.lr)
+        scales = {name if name.startswith("objective.") else f"model.{name}": s for name, s in o.lr_scales.items()}
+        groups = parameter_groups(learner, o.lr, scales)
+        self.parameters = [p for p in learner.parameters() if p.requires_grad]
         self.optimizer = ScaledAdam(groups, lr=o.lr, betas=o.betas, clipping_scale=o.clipping_scale)
         self.schedule = Eden(self.optimizer, o.lr_batches, o.lr_epochs, o.warmup_batches, o.warmup_start)
         self.augment = config.augment.build()
