@@ -42,6 +42,8 @@ def test_agrees_with_kaldi_native_fbank(signals, bins):
 
 @pytest.mark.parametrize("bins", [80, 128])
 def test_agrees_with_torchaudio(signals, bins):
+    # Its import fails with RuntimeError or OSError beside a torch built for another CUDA, or for none.
+    pytest.importorskip("torchaudio", exc_type=(ImportError, OSError, RuntimeError))
     other = FbankConfig(bins, "torchaudio").build()
     for name in ("noise", "speech"):
         wave = _one(signals[name])

@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import torch
-import torchaudio
 from lhotse.cut import Cut
+from scipy.signal import firwin, resample_poly
 from torch import Tensor
 
 from audiotext.data.corpus import DataError
 
 _SLACK = 0.1  # seconds by which a file may end before its manifest says, as coded formats do
+_ZERO_CROSSINGS = 16  # of the resampling kernel, on either side
 _MAX_RATIO = 640  # a finer ratio of rates would need a resampling kernel of hundreds of megabytes
 
 
@@ -81,16 +82,18 @@ def read_cut(cut: Cut, sample_rate: int = 16000, offset: float = 0.0, duration: 
 
 def resample(audio: Tensor, rate: int, wanted: int) -> Tensor:
     """Samples (..., S) from one rate to another; odd rates are met to one part in a million."""
-    if rate == wanted:
-        return audio
     ratio = Fraction(rate, wanted).limit_denominator(_MAX_RATIO)
-    return _resampler(ratio.numerator, ratio.denominator)(audio)
+    up, down = ratio.denominator, ratio.numerator
+    if up == down:
+        return audio
+    resampled = resample_poly(audio.numpy(), up, down, axis=-1, window=_lowpass(max(up, down)))
+    return torch.from_numpy(np.ascontiguousarray(resampled, dtype=np.float32))
 
 
 @functools.lru_cache(maxsize=32)
-def _resampler(source: int, target: int) -> torchaudio.transforms.Resample:
-    """Kernels cost more than their use on a short clip, so they are kept."""
-    return torchaudio.transforms.Resample(source, target)
+def _lowpass(ratio: int) -> np.ndarray:
+    """A windowed sinc that cuts at 1 / ``ratio`` of half the rate; costs more than its use on a short clip, so kept."""
+    return firwin(2 * _ZERO_CROSSINGS * ratio + 1, 1 / ratio, window=("kaiser", 8.0)).astype(np.float32)
 
 
 def _through_lhotse(cut: Cut, sample_rate: int, offset: float, duration: float) -> Tensor:

@@ -30,7 +30,7 @@ def load_backend(config: FbankConfig) -> Backend:
 def _module(name: str, backend: str, how: str) -> ModuleType:
     try:
         return importlib.import_module(name)
-    except (ImportError, OSError) as error:
+    except (ImportError, OSError, RuntimeError) as error:  # torchaudio refuses a torch of another CUDA with the last
         raise ConfigError(
             f"fbank: backend {backend!r} is not usable here ({error}); {how}, or set backend: torch, "
             "which gives the same features"
@@ -38,7 +38,7 @@ def _module(name: str, backend: str, how: str) -> ModuleType:
 
 
 def _torchaudio(config: FbankConfig) -> Backend:
-    kaldi = _module("torchaudio.compliance.kaldi", "torchaudio", "pip install torchaudio")
+    kaldi = _module("torchaudio.compliance.kaldi", "torchaudio", "pip install a torchaudio that goes with this torch")
 
     def fbank(wave: Tensor) -> Tensor:
         if len(wave) < config.window:

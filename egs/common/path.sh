@@ -7,7 +7,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 
 # has_audiotext PYTHON [MODULE...]: it can import the package and finds what the package and the caller need.
 has_audiotext() {
-    (cd / && "$1" - torch torchaudio lhotse sentencepiece soundfile safetensors omegaconf sklearn matplotlib "${@:2}") \
+    (cd / && "$1" - torch lhotse sentencepiece soundfile safetensors omegaconf sklearn matplotlib "${@:2}") \
         > /dev/null 2>&1 << 'END'
 import importlib.util, sys
 import audiotext
