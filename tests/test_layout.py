@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from audiotext.config import from_tree, load, load_tree, merge
 from audiotext.evaluate.protocol import load_tasks
@@ -109,7 +110,8 @@ MODELS = sorted([*ROOT.glob("conf/model/*.yaml"), ROOT / "egs/captionstew/conf/t
 
 @pytest.mark.parametrize("path", MODELS, ids=lambda p: p.stem)
 def test_every_model_builds(path):
-    assert load(ModelConfig, path).build(SimpleNamespace(vocab_size=100)).encoder.output_dim > 0
+    with torch.device("meta"):  # shapes only: no memory for a large model
+        assert load(ModelConfig, path).build(SimpleNamespace(vocab_size=100)).encoder.output_dim > 0
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("conf/pretrain/*.yaml")), ids=lambda p: p.stem)

@@ -150,7 +150,7 @@ def mel_filters(config: FbankConfig) -> Tensor:
     def mel(hertz: Tensor) -> Tensor:
         return 1127.0 * torch.log(1.0 + hertz / 700.0)
 
-    low, high = mel(torch.tensor([config.low_freq, config.top_freq], dtype=torch.float64)).tolist()
+    low, high = (1127.0 * math.log(1.0 + hertz / 700.0) for hertz in (config.low_freq, config.top_freq))
     edges = torch.linspace(low, high, config.num_mel_bins + 2, dtype=torch.float64)
     half = config.fft_size // 2
     bins = mel(torch.arange(half, dtype=torch.float64) * (config.sample_rate / config.fft_size))[:, None]
