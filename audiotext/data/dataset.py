@@ -8,8 +8,8 @@ from __future__ import annotations
 import copy
 import hashlib
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -19,9 +19,11 @@ from lhotse.features.io import get_reader
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from audiotext.config import ConfigError
 from audiotext.data.audio import read_cut
 from audiotext.data.corpus import DataError
 from audiotext.data.index import ManifestIndex
+from audiotext.data.perturb import DRAWS, Perturb
 from audiotext.frontend.base import Frontend
 from audiotext.types import Batch, Padded
 
@@ -30,13 +32,14 @@ LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Texts:
-    """What a batch says about a clip besides its sound."""
+    """What a batch says about a clip besides its sound; ``styles`` are parallel to ``captions``, or empty."""
 
     id: str
     captions: list[str]
     domain: str
     source: str
     labels: dict
+    styles: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -68,14 +71,19 @@ class _Cache:
 
 
 class AudioTextDataset(Dataset):
-    """Examples by position, or by (epoch, position) for another draw of crops and captions.
+    """Examples by position, or by (epoch, position) for another draw of crops and captions; of N, position i + k N is
+    example i drawn for the k-th time more in one epoch.
 
     frontend: computes features from audio for clips that have none attached.
     max_clip_seconds: longer clips are cropped, at a random place or at the centre.
-    caption_choice: one caption at random, the first, or "all": then every caption is an example of its own.
+    caption_choice: one caption at random, one of a random style (captions without one share a style), the first, or
+        "all": then every caption is an example of its own.
     cache: load all features into memory once (float16, 58 MB an hour), shared with worker processes.
+    stored: take features from the manifest where it has them; false computes all from audio.
+    perturb: changes the sound, so it needs audio and no cache.
 
-    ``durations`` (N,) are seconds after cropping, for the sampler. A clip that cannot be loaded gives a BadClip.
+    ``durations`` (N,) are seconds after cropping and at the slowest speed, for the sampler; ``clips`` (N,) the clip of
+    each example. A clip that cannot be loaded gives a BadClip.
     """
 
     def __init__(
@@ -84,46 +92,60 @@ class AudioTextDataset(Dataset):
         frontend: Frontend | None = None,
         max_clip_seconds: float | None = None,
         crop: Literal["random", "center"] = "random",
-        caption_choice: Literal["random", "first", "all"] = "random",
+        caption_choice: Literal["random", "style", "first", "all"] = "random",
         seed: int = 0,
         cache: bool = False,
+        stored: bool = True,
+        perturb: Perturb | None = None,
     ):
         if max_clip_seconds is not None and max_clip_seconds <= 0:
             raise DataError(f"max_clip_seconds must be above zero, got {max_clip_seconds}")
-        if crop not in ("random", "center") or caption_choice not in ("random", "first", "all"):
+        if crop not in ("random", "center") or caption_choice not in ("random", "style", "first", "all"):
             raise DataError(f"crop {crop!r} or caption_choice {caption_choice!r} is not one of the allowed words")
-        if index.feature_dim is None and frontend is None:
+        from_audio = index.feature_dim is None or not stored
+        if from_audio and frontend is None:
             raise DataError(f"{index.path}: has no features; run `audiotext features`, or give a frontend")
-        self.index, self.seed = index, seed
+        if perturb is not None:
+            _must_perturb(index, from_audio, cache)
+        self.index, self.seed, self.stored, self.perturb = index, seed, stored, perturb
         self.frontend = None if frontend is None else copy.deepcopy(frontend).cpu()  # the model's may move to a GPU
         self.max_clip_seconds, self.crop, self.caption_choice = max_clip_seconds, crop, caption_choice
-        self._clips, self._captions = self._items()
+        self.clips, self._captions = self._items()
         limit = np.inf if max_clip_seconds is None else max_clip_seconds
-        self.durations: np.ndarray = np.minimum(index.durations, limit)[self._clips]
+        slowest = 1.0 if perturb is None else perturb.slowest
+        self.durations: np.ndarray = np.minimum(index.durations / slowest, limit)[self.clips]
         self._cache = self._fill_cache() if cache else None
 
     def __len__(self) -> int:
-        return len(self._clips)
+        return len(self.clips)
 
     def __getitem__(self, key: int | tuple[int, int]) -> Example | BadClip:
-        epoch, item = key if isinstance(key, tuple) else (0, key)
-        clip = int(self._clips[item])
-        chance = _chances(self.seed, epoch, self.index.ids[clip])
+        epoch, drawn = key if isinstance(key, tuple) else (0, range(len(self))[key])  # raises IndexError, as lists do
+        again, item = divmod(drawn, len(self))
+        clip = int(self.clips[item])
+        chance = _chances(self.seed, epoch, self.index.ids[clip], again)
         try:
             if self._cache is not None:
                 feats, texts, duration = self._from_cache(clip, chance[0])
             else:
-                feats, texts, duration = self._from_disk(clip, chance[0])
+                feats, texts, duration = self._from_disk(clip, epoch, again, chance[0])
         except _Bad as bad:
             return bad.args[0]
         except Exception as error:  # decoders and storages raise anything; one bad clip must not end a run
             return BadClip(self.index.ids[clip], str(error) or type(error).__name__)
+        return Example(texts, feats, self._caption(texts, item, chance[1]), duration)
+
+    def _caption(self, texts: Texts, item: int, chance: float) -> str:
         captions = texts.captions or [""]
         if self.caption_choice == "random":
-            caption = captions[int(chance[1] * len(captions))]
-        else:
-            caption = captions[int(self._captions[item])]
-        return Example(texts, feats, caption, duration)
+            return captions[int(chance * len(captions))]
+        if self.caption_choice != "style":
+            return captions[int(self._captions[item])]
+        styles = texts.styles or [""] * len(captions)
+        names = sorted(set(styles))
+        style, rest = divmod(chance * len(names), 1.0)  # one number draws both, the style and a caption of it
+        of_style = [c for c, s in zip(captions, styles, strict=True) if s == names[int(style)]]
+        return of_style[int(rest * len(of_style))]
 
     def _items(self) -> tuple[np.ndarray, np.ndarray]:
         """The clip and the caption of every example."""
@@ -141,10 +163,14 @@ class AudioTextDataset(Dataset):
         spare = seconds - self.max_clip_seconds
         return spare * (chance if self.crop == "random" else 0.5), self.max_clip_seconds
 
-    def _from_disk(self, clip: int, chance: float) -> tuple[Tensor, Texts, float]:
-        cut = self.index.cut(clip)
-        offset, seconds = self._span(cut.duration, chance)
-        return load_features(cut, self.frontend, offset, seconds)[0], texts_of(cut), seconds
+    def _from_disk(self, clip: int, epoch: int, again: int, chance: float) -> tuple[Tensor, Texts, float]:
+        cut, speed, read = self.index.cut(clip), 1.0, read_cut
+        if self.perturb is not None:
+            change = self.perturb(_chances(self.seed, epoch, f"{cut.id}:sound", again, DRAWS))
+            speed, read = change.speed, change.read
+        offset, seconds = self._span(cut.duration / speed, chance)
+        feats, _ = load_features(cut, self.frontend, offset, seconds, self.stored, read)
+        return feats, texts_of(cut), seconds
 
     def _from_cache(self, clip: int, chance: float) -> tuple[Tensor, Texts, float]:
         cache = self._cache
@@ -161,7 +187,7 @@ class AudioTextDataset(Dataset):
         for clip in range(len(self.index)):
             try:
                 cut = self.index.cut(clip)
-                feats, shift = load_features(cut, self.frontend)
+                feats, shift = load_features(cut, self.frontend, stored=self.stored)
                 parts.append(feats.half())
                 texts.append(texts_of(cut))
             except Exception as error:
@@ -176,27 +202,38 @@ class _Bad(Exception):
     """Carries a BadClip out of the cache."""
 
 
+def _must_perturb(index: ManifestIndex, from_audio: bool, cache: bool) -> None:
+    """Raises ConfigError where speed and noise would have no effect."""
+    if not from_audio:
+        raise ConfigError(
+            f"data.perturb changes sound, but {index.path} has stored features, which are taken as they are; "
+            "set data.stored_features=false to compute them from audio, or train on the manifest without features"
+        )
+    if cache:
+        raise ConfigError("data.perturb changes a clip from epoch to epoch, so set data.cache=false")
+
+
 def load_features(
-    cut: Cut, frontend: Frontend | None = None, offset: float = 0.0, seconds: float | None = None
+    cut: Cut,
+    frontend: Frontend | None = None,
+    offset: float = 0.0,
+    seconds: float | None = None,
+    stored: bool = True,
+    read: Callable[[Cut, int, float, float], Tensor] = read_cut,
 ) -> tuple[Tensor, float]:
     """Features (T, F) of a cut (or of a span of it) and their frame shift: stored ones, else the frontend's.
 
+    With ``stored`` false stored features are not looked at. ``read`` decodes: (cut, rate, offset, seconds) -> (S,).
     Raises DataError where the cut has no features and there is no frontend, AudioError where audio cannot be decoded.
     """
     seconds = cut.duration - offset if seconds is None else seconds
-    if cut.has_features:
-        stored = cut.features
-        reader = get_reader(stored.storage_type)
-        if reader is None:
-            raise DataError(f"{cut.id}: features are stored as {stored.storage_type!r}, which lhotse cannot read here")
-        left, count = _frame_span(cut.start - stored.start + offset, seconds, stored.frame_shift, stored.num_frames)
-        values = reader(stored.storage_path).read(stored.storage_key, left, left + count)
-        if not len(values):
-            raise DataError(f"{cut.id}: the stored features are empty")
-        return torch.from_numpy(np.asarray(values, dtype=np.float32)), stored.frame_shift
+    if cut.has_features and stored:
+        return _stored_features(cut, offset, seconds), cut.features.frame_shift
     if frontend is None:
         raise DataError(f"{cut.id}: has no stored features; run `audiotext features`, or give a frontend")
-    wave = read_cut(cut, frontend.sample_rate, offset, seconds)[None]
+    if not cut.has_recording:
+        raise DataError(f"{cut.id}: the manifest names no recording to compute features from")
+    wave = read(cut, frontend.sample_rate, offset, seconds)[None]
     with torch.no_grad():
         feats = frontend(Padded(wave, torch.tensor([wave.shape[1]])))
     if not feats.data.shape[1]:
@@ -204,11 +241,27 @@ def load_features(
     return feats.data[0], frontend.frame_shift
 
 
+def _stored_features(cut: Cut, offset: float, seconds: float) -> Tensor:
+    """(T, F) of a span of a cut."""
+    stored = cut.features
+    reader = get_reader(stored.storage_type)
+    if reader is None:
+        raise DataError(f"{cut.id}: features are stored as {stored.storage_type!r}, which lhotse cannot read here")
+    left, count = _frame_span(cut.start - stored.start + offset, seconds, stored.frame_shift, stored.num_frames)
+    values = reader(stored.storage_path).read(stored.storage_key, left, left + count)
+    if not len(values):
+        raise DataError(f"{cut.id}: the stored features are empty")
+    return torch.from_numpy(np.asarray(values, dtype=np.float32))
+
+
 def texts_of(cut: Cut) -> Texts:
     """Captions and what stands beside them in a cut's first supervision."""
     custom = (cut.supervisions[0].custom or {}) if cut.supervisions else {}
     domain, source = str(custom.get("domain") or "unknown"), str(custom.get("source") or "unknown")
-    return Texts(cut.id, list(custom.get("caption") or []), domain, source, dict(custom.get("labels") or {}))
+    captions, styles = list(custom.get("caption") or []), list(custom.get("caption_style") or [])
+    if styles and len(styles) != len(captions):
+        raise DataError(f"{cut.id}: {len(captions)} captions but {len(styles)} entries in caption_style")
+    return Texts(cut.id, captions, domain, source, dict(custom.get("labels") or {}), styles)
 
 
 def collate(examples: Sequence[Example]) -> Batch:
@@ -239,7 +292,8 @@ def _frame_span(offset: float, seconds: float, shift: float, frames: int) -> tup
     return first, min(count, frames - first)
 
 
-def _chances(seed: int, epoch: int, id_: str) -> tuple[float, float]:
-    """Two numbers in [0, 1) that (seed, epoch, id) determine."""
-    digest = hashlib.blake2b(f"{seed}:{epoch}:{id_}".encode(), digest_size=16).digest()
-    return tuple(int.from_bytes(part, "little") / 2**64 for part in (digest[:8], digest[8:]))
+def _chances(seed: int, epoch: int, id_: str, again: int = 0, count: int = 2) -> list[float]:
+    """Up to eight numbers in [0, 1) that follow from the arguments; ``again`` is above 0 for repeats in an epoch."""
+    place = f"{seed}:{epoch}:{id_}" + (f":{again}" if again else "")
+    digest = hashlib.blake2b(place.encode(), digest_size=8 * count).digest()
+    return [int.from_bytes(digest[i : i + 8], "little") / 2**64 for i in range(0, len(digest), 8)]

@@ -41,9 +41,10 @@ class SamplerConfig:
 class BatchSampler:
     """Batches of positions into ``durations``, for one process of ``world``.
 
-    Every clip comes exactly once an epoch, unless ``weights`` are given: then as many clips as there are durations
-    are drawn with replacement, in proportion. With several processes every one has the same number of batches, and the
-    batches of one step come from the same durations; where they do not divide, the largest are split.
+    Every clip comes exactly once an epoch, unless ``weights`` are given: then as many clips as there are durations (N)
+    are drawn in proportion, each as often as its weight says, rounded up or down by chance; the second time in an
+    epoch clip i is called i + N, the third i + 2 N. With several processes every one has the same number of batches,
+    and the batches of one step come from the same durations; where they do not divide, the largest are split.
 
     ``state`` is (epoch, position): the batch to come next. Iterating yields from there to the end of the epoch, then
     leaves the state at the start of the next one.
@@ -104,10 +105,10 @@ class BatchSampler:
     def _plan(self, epoch: int) -> list[list[int]]:
         rng = np.random.default_rng([self.seed, epoch])
         size = len(self.durations)
+        order = rng.permutation(size) if self.config.shuffle else np.arange(size)
         if self._chances is not None:
-            order = rng.choice(size, size=size, p=self._chances)
-        else:
-            order = rng.permutation(size) if self.config.shuffle else np.arange(size)
+            order = draw_weighted(order, self._chances, rng)
+            order = rng.permutation(order) if self.config.shuffle else order
         batches = self._fill(order)
         _split_to_multiple(batches, self.world)
         if len(batches) % self.world:
@@ -123,7 +124,8 @@ class BatchSampler:
         filled: list[list[list[int]]] = [[] for _ in range(int(self._bucket.max()) + 1)]
         open_: list[list[int]] = [[] for _ in filled]
         longest = [0.0] * len(filled)
-        drawn = zip(order.tolist(), self._bucket[order].tolist(), self._costs[order].tolist(), strict=True)
+        clips = order % len(self.durations)
+        drawn = zip(order.tolist(), self._bucket[clips].tolist(), self._costs[clips].tolist(), strict=True)
         for clip, bucket, cost in drawn:
             batch, padded = open_[bucket], max(longest[bucket], cost)
             if batch and (padded * (len(batch) + 1) > budget or len(batch) >= most):
@@ -146,6 +148,19 @@ def assign_buckets(costs: np.ndarray, buckets: int) -> np.ndarray:
     out = np.empty(len(costs), dtype=np.int64)
     out[order] = np.minimum((shares * buckets - 1e-9).astype(np.int64), buckets - 1).clip(0)
     return out
+
+
+def draw_weighted(order: np.ndarray, chances: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """As many draws as ``order`` (N,) has clips: clip i comes ``N * chances[i]`` times, rounded up or down at random.
+
+    Systematic sampling: N evenly spaced marks over the clips laid end to end, in the order given. Against independent
+    draws every group of clips gets its share almost exactly, and equal chances give every clip once. The k-th time a
+    clip is drawn it is called i + k N.
+    """
+    marks = np.floor(np.cumsum(chances[order]) * len(order) + rng.random()).astype(np.int64)
+    times = np.diff(marks, prepend=0)
+    again = np.arange(times.sum()) - np.repeat(np.cumsum(times) - times, times)
+    return np.repeat(order, times) + again * len(order)
 
 
 def _split_to_multiple(batches: list[list[int]], world: int) -> None:

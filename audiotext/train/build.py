@@ -15,6 +15,7 @@ from audiotext.data.audio import AudioError, read_cut
 from audiotext.data.dataset import AudioTextDataset
 from audiotext.data.index import ManifestIndex
 from audiotext.data.loader import Loader, make_loader
+from audiotext.data.weighting import source_weights
 from audiotext.frontend.base import Frontend
 from audiotext.hub import load_model
 from audiotext.model import AudioTextModel
@@ -53,9 +54,12 @@ def build_data(config: PretrainConfig, frontend: Frontend) -> tuple[Loader, Fixe
     d, seed = config.data, config.train.seed
     if d.train is None:
         raise ConfigError("data.train is empty: give the manifest to train on, with --train")
-    index = _index(d.train, frontend)
-    dataset = AudioTextDataset(index, frontend, d.max_clip_seconds, "random", d.caption_choice, seed, d.cache)
-    train = make_loader(dataset, d.sampler, d.workers, seed)
+    index = _index(d.train, frontend, d.stored_features)
+    dataset = AudioTextDataset(
+        index, frontend, d.max_clip_seconds, "random", d.caption_choice, seed, d.cache,
+        d.stored_features, d.perturb.build(),
+    )  # fmt: skip
+    train = make_loader(dataset, d.sampler, d.workers, seed, weights=source_weights(dataset, d.source_weights))
     if d.valid is None:
         return train, None
     index = _index(d.valid, frontend)
@@ -108,9 +112,9 @@ def audio_reader(index: ManifestIndex, rate: int) -> Callable[[str], tuple[Tenso
     return read
 
 
-def _index(manifest: Path, frontend: Frontend) -> ManifestIndex:
+def _index(manifest: Path, frontend: Frontend, stored: bool = True) -> ManifestIndex:
     index = ManifestIndex(manifest)
-    if index.feature_dim not in (None, frontend.feature_dim):
+    if stored and index.feature_dim not in (None, frontend.feature_dim):
         raise ConfigError(
             f"{manifest}: its features have {index.feature_dim} bins, the model's frontend {frontend.feature_dim}; "
             "extract them again with the same frontend"

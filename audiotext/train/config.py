@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from audiotext.config import ConfigError, part
+from audiotext.data.perturb import PerturbConfig
 from audiotext.data.sampling import SamplerConfig
 from audiotext.frontend.augment import AugmentConfig
 from audiotext.model import ModelConfig
@@ -53,8 +54,16 @@ class DataConfig:
     """How clips are put into batches."""
     max_clip_seconds: float = 10.0
     """Longer clips are cropped: at random while training, their middle at validation."""
-    caption_choice: Literal["random", "first", "all"] = "random"
-    """Which caption of a clip an epoch sees; "all" makes every caption an example of its own."""
+    caption_choice: Literal["random", "style", "first", "all"] = "random"
+    """Which caption of a clip an epoch sees; "style" draws one of the clip's caption styles, then a caption of it, so
+    that ten templates do not drown one human caption; "all" makes every caption an example of its own."""
+    source_weights: dict[str, float] = field(default_factory=dict)
+    """Source of clips -> how often one of its clips comes against one of a source that is not named: 2 twice as often,
+    0 never. An epoch keeps its number of clips."""
+    stored_features: bool = True
+    """Train on the features that the manifest holds; false computes those for training from audio."""
+    perturb: PerturbConfig = field(default_factory=PerturbConfig)
+    """Speed and noise, on the sound itself; it needs audio, so no stored features and no cache."""
     workers: int = 0
     """Processes that read ahead; 0 reads in the training process."""
     cache: bool = True
