@@ -77,12 +77,24 @@ def test_buckets_keep_padding_small():
     assert padding(10) < 0.15 < padding(1)
 
 
-def test_weights_draw_with_replacement_in_proportion():
+def test_weights_draw_in_proportion():
     weights = np.where(np.arange(500) < 50, 9.0, 1.0)
-    drawn = np.bincount(_flat(BatchSampler(DURATIONS, weights=weights).batches(0)), minlength=500)
-    assert drawn.sum() == 500 and 0.4 < drawn[:50].sum() / 500 < 0.6
+    drawn = np.array(_flat(BatchSampler(DURATIONS, weights=weights).batches(0)))
+    times = np.bincount(drawn % 500, minlength=500)
+    assert times.sum() == 500 and 240 < times[:50].sum() < 260
+    assert set(times[:50]) <= {4, 5, 6} and set(times[50:]) == {0, 1}
+    assert len(set(drawn.tolist())) == 500  # the second time, clip i is called i + 500
     with pytest.raises(ValueError, match="weights"):
         BatchSampler(DURATIONS, weights=[1.0])
+
+
+def test_equal_weights_are_none_and_weighted_plans_are_repeatable_and_shared():
+    equal = _flat(BatchSampler(DURATIONS, weights=np.full(500, 3.0)).batches(0))
+    assert sorted(equal) == list(range(500))
+    weights = np.linspace(0.1, 4, 500)
+    one = _flat(BatchSampler(DURATIONS, seed=2, weights=weights).batches(4))
+    ranks = [BatchSampler(DURATIONS, seed=2, weights=weights, rank=r, world=2).batches(4) for r in range(2)]
+    assert sorted(one) == sorted(c for r in ranks for c in _flat(r))
 
 
 def test_drop_last_leaves_out_unfilled_batches_only():

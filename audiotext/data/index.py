@@ -9,6 +9,7 @@ import gzip
 import json
 import logging
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -43,6 +44,7 @@ class ManifestIndex:
         durations, counts, self._offsets, seen = [], [], [], set()
         self._zipped = [] if self.path.suffix == ".gz" else None
         self._file: BinaryIO | None = None
+        self._opened_by = 0
         for number, offset, line in self._lines():
             where = f"{self.path}:{number}"
             cut = _parsed(line, where)
@@ -71,8 +73,8 @@ class ManifestIndex:
         if self._zipped is not None:
             line = self._zipped[i]
         else:
-            if self._file is None:
-                self._file = self.path.open("rb")
+            if self._file is None or self._opened_by != os.getpid():  # forked processes would share one position
+                self._file, self._opened_by = self.path.open("rb"), os.getpid()
             self._file.seek(self._offsets[i])
             line = self._file.readline()
         try:
