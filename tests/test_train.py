@@ -18,6 +18,7 @@ from audiotext.config import ConfigError, from_tree, load_tree, merge
 from audiotext.data.manifest import write_manifest
 from audiotext.hub import load_model
 from audiotext.text.tokenizer import Tokenizer
+from audiotext.train.build import build_data
 from audiotext.train.checkpoint import CheckpointError, CheckpointFolder, read
 from audiotext.train.config import PretrainConfig
 from audiotext.train.run import pretrain
@@ -116,9 +117,12 @@ def assert_same(a, b, where=""):
         assert a == b, where
 
 
+SOUND = ["data.cache=false", "data.perturb.speeds=[0.9, 1.0, 1.1]", "data.source_weights={noise: 2}"]
+
+
 @pytest.mark.parametrize(
     "objective, overrides",
-    [("contrastive", ["train.accumulate=2"]), ("captioning", ["data.workers=1", "data.caption_choice=all"])],
+    [("contrastive", ["train.accumulate=2"]), ("captioning", ["data.workers=1", "data.caption_choice=all", *SOUND])],
 )
 def test_resumed_equals_uninterrupted(corpus, tmp_path, monkeypatch, objective, overrides):
     """Stopped by SIGTERM after step 5, then by a crash in step 7 (one step after a save): not a bit differs."""
@@ -334,6 +338,32 @@ def test_configurations_parse_and_build(path):
     tiny = load_tree(path.parents[1] / "model" / "tiny.yaml")
     config = from_tree(PretrainConfig, merge(load_tree(path), {"model": tiny}), str(path))
     assert config.model.pruned(config.objective.build().parts)
+
+
+# -- which clips are drawn, and how they sound -------------------------------------------------------------------------
+
+
+def test_long_clips_can_cost_more_than_their_length(corpus):
+    frontend = config_of(corpus).model.frontend.build()
+    plain, _ = build_data(config_of(corpus, "data.sampler.max_duration=2"), frontend)
+    costly, _ = build_data(
+        config_of(corpus, "data.sampler.max_duration=2", "data.sampler.quadratic_duration=0.5"), frontend
+    )
+    assert len(costly) > len(plain)
+    for batch in costly.sampler.batches(0):
+        longest = max(costly.dataset.durations[batch])
+        assert len(batch) == 1 or len(batch) * (longest + longest**2 / 0.5) <= 2
+
+
+def test_wrong_data_settings_are_named(corpus, tmp_path):
+    frontend = config_of(corpus).model.frontend.build()
+    for wrong, said in (
+        ("data.source_weights={nois: 2}", "did you mean 'noise'"),
+        ("data.perturb.speeds=[0.9]", "data.cache=false"),
+        (f"data.perturb.noise={tmp_path / 'none.jsonl'}", "none.jsonl: no such manifest"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            build_data(config_of(corpus, wrong), frontend)
 
 
 # -- which parts learn, and how fast -----------------------------------------------------------------------------------
