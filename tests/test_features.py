@@ -2,19 +2,22 @@
 
 import json
 import logging
+from fractions import Fraction
 
 import numpy as np
 import pytest
 import soundfile
 import torch
 from lhotse import CutSet
+from scipy.signal import firwin, resample_poly
 
 from audiotext.cli.main import main
-from audiotext.data.audio import AudioError, read_audio, read_cut, resample
+from audiotext.data.audio import AudioError, read_audio, read_cut
 from audiotext.data.corpus import Clip, DataError, Decoded
 from audiotext.data.features import extract_features
 from audiotext.data.index import ManifestIndex
 from audiotext.data.manifest import clip_to_cut, read_manifest, write_manifest
+from audiotext.data.resample import resample
 from audiotext.frontend.fbank import FbankConfig
 from audiotext.types import Padded
 
@@ -53,6 +56,17 @@ def test_audio_is_cut_mixed_and_resampled(tmp_path):
         wanted = torch.sin(2 * torch.pi * 440 * torch.arange(len(out)) / 16000)
         assert abs(len(out) - 16000) <= 1
         torch.testing.assert_close(out[200:-200], wanted[200:-200], atol=5e-3, rtol=0)
+
+
+@pytest.mark.parametrize("rate, wanted", [(44100, 16000), (22255, 16000), (48000, 16000), (8000, 16000), (9, 10)])
+def test_resampling_equals_scipy(rate, wanted):
+    ratio = Fraction(rate, wanted).limit_denominator(640)
+    up, down = ratio.denominator, ratio.numerator
+    sinc = firwin(32 * max(up, down) + 1, 1 / max(up, down), window=("kaiser", 8.0))
+    for samples in (1, 100, 30011):
+        wave = np.random.default_rng(0).standard_normal(samples)
+        mine = resample(torch.from_numpy(wave), rate, wanted)
+        np.testing.assert_allclose(mine, resample_poly(wave, up, down, window=sinc), atol=3e-6)
 
 
 def test_bad_audio_is_named_with_its_reason(tmp_path):

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import soundfile
 import torch
 from lhotse.cut import Cut
-from scipy.signal import firwin, resample_poly
 from torch import Tensor
 
 from audiotext.data.corpus import DataError
+from audiotext.data.resample import resample
 
 _SLACK = 0.1  # seconds by which a file may end before its manifest says, as coded formats do
-_ZERO_CROSSINGS = 16  # of the resampling kernel, on either side
-_MAX_RATIO = 640  # a finer ratio of rates would need a resampling kernel of hundreds of megabytes
 
 
 class AudioError(DataError):
@@ -55,8 +51,9 @@ def read_audio(
         raise AudioError(f"{path}: only {len(samples) / rate:.3f} s of {duration or 0:.3f} s at {start:g} s are there")
     if channels is not None and max(channels) >= samples.shape[1]:
         raise AudioError(f"{path}: no channel {max(channels)}, the file has {samples.shape[1]}")
-    mono = (samples if channels is None else samples[:, list(channels)]).mean(axis=1)
-    if not np.isfinite(mono).all():
+    chosen = samples if channels is None else samples[:, list(channels)]
+    mono = chosen.reshape(-1) if chosen.shape[1] == 1 else chosen.mean(axis=1)
+    if not np.isfinite(mono.sum()):  # nothing finite is left of a sum that met a NaN; several times faster than all()
         raise AudioError(f"{path}: holds samples that are not finite numbers")
     return resample(torch.from_numpy(np.ascontiguousarray(mono)), rate, sample_rate)
 
@@ -78,22 +75,6 @@ def read_cut(cut: Cut, sample_rate: int = 16000, offset: float = 0.0, duration: 
     if len(audio) < wanted:
         audio = torch.nn.functional.pad(audio, (0, wanted - len(audio)))
     return audio[:wanted]
-
-
-def resample(audio: Tensor, rate: int, wanted: int) -> Tensor:
-    """Samples (..., S) from one rate to another; odd rates are met to one part in a million."""
-    ratio = Fraction(rate, wanted).limit_denominator(_MAX_RATIO)
-    up, down = ratio.denominator, ratio.numerator
-    if up == down:
-        return audio
-    resampled = resample_poly(audio.numpy(), up, down, axis=-1, window=_lowpass(max(up, down)))
-    return torch.from_numpy(np.ascontiguousarray(resampled, dtype=np.float32))
-
-
-@functools.lru_cache(maxsize=32)
-def _lowpass(ratio: int) -> np.ndarray:
-    """A windowed sinc that cuts at 1 / ``ratio`` of half the rate; costs more than its use on a short clip, so kept."""
-    return firwin(2 * _ZERO_CROSSINGS * ratio + 1, 1 / ratio, window=("kaiser", 8.0)).astype(np.float32)
 
 
 def _through_lhotse(cut: Cut, sample_rate: int, offset: float, duration: float) -> Tensor:

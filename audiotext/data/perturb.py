@@ -15,8 +15,9 @@ from lhotse.cut import Cut
 from torch import Tensor
 
 from audiotext.config import ConfigError
-from audiotext.data.audio import read_cut, resample
+from audiotext.data.audio import read_cut
 from audiotext.data.index import ManifestIndex
+from audiotext.data.resample import resample
 
 DRAWS = 5
 """Numbers in [0, 1) that one perturbation takes: speed, whether noise, which noise, where in it, SNR."""
