@@ -18,7 +18,7 @@ from audiotext.config import ConfigError, from_tree, load_tree, merge
 from audiotext.data.manifest import write_manifest
 from audiotext.hub import load_model
 from audiotext.text.tokenizer import Tokenizer
-from audiotext.train.build import build_data
+from audiotext.train.build import build_trainer
 from audiotext.train.checkpoint import CheckpointError, CheckpointFolder, read
 from audiotext.train.config import PretrainConfig
 from audiotext.train.run import pretrain
@@ -344,11 +344,11 @@ def test_configurations_parse_and_build(path):
 
 
 def test_long_clips_can_cost_more_than_their_length(corpus):
-    frontend = config_of(corpus).model.frontend.build()
-    plain, _ = build_data(config_of(corpus, "data.sampler.max_duration=2"), frontend)
-    costly, _ = build_data(
-        config_of(corpus, "data.sampler.max_duration=2", "data.sampler.quadratic_duration=0.5"), frontend
-    )
+    def loader(*overrides):
+        config = config_of(corpus, "data.sampler.max_duration=2", *overrides)
+        return build_trainer(config, Tokenizer(corpus / "tokenizer")).stream.loader
+
+    plain, costly = loader(), loader("data.sampler.quadratic_duration=0.5")
     assert len(costly) > len(plain)
     for batch in costly.sampler.batches(0):
         longest = max(costly.dataset.durations[batch])
@@ -356,14 +356,13 @@ def test_long_clips_can_cost_more_than_their_length(corpus):
 
 
 def test_wrong_data_settings_are_named(corpus, tmp_path):
-    frontend = config_of(corpus).model.frontend.build()
     for wrong, said in (
         ("data.source_weights={nois: 2}", "did you mean 'noise'"),
         ("data.perturb.speeds=[0.9]", "data.cache=false"),
         (f"data.perturb.noise={tmp_path / 'none.jsonl'}", "none.jsonl: no such manifest"),
     ):
         with pytest.raises(ValueError, match=said):
-            build_data(config_of(corpus, wrong), frontend)
+            build_trainer(config_of(corpus, wrong), Tokenizer(corpus / "tokenizer"))
 
 
 # -- which parts learn, and how fast -----------------------------------------------------------------------------------

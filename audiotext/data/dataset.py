@@ -82,8 +82,8 @@ class AudioTextDataset(Dataset):
     stored: take features from the manifest where it has them; false computes all from audio.
     perturb: changes the sound, so it needs audio and no cache.
 
-    ``durations`` (N,) are seconds after cropping and at the slowest speed, for the sampler; ``clips`` (N,) the clip of
-    each example. A clip that cannot be loaded gives a BadClip.
+    ``durations`` (N,) are seconds after cropping and at the slowest speed, for the sampler. A clip that cannot be
+    loaded gives a BadClip.
     """
 
     def __init__(
@@ -110,19 +110,24 @@ class AudioTextDataset(Dataset):
         self.index, self.seed, self.stored, self.perturb = index, seed, stored, perturb
         self.frontend = None if frontend is None else copy.deepcopy(frontend).cpu()  # the model's may move to a GPU
         self.max_clip_seconds, self.crop, self.caption_choice = max_clip_seconds, crop, caption_choice
-        self.clips, self._captions = self._items()
+        self._clips, self._captions = self._items()
         limit = np.inf if max_clip_seconds is None else max_clip_seconds
         slowest = 1.0 if perturb is None else perturb.slowest
-        self.durations: np.ndarray = np.minimum(index.durations / slowest, limit)[self.clips]
+        self.durations: np.ndarray = np.minimum(index.durations / slowest, limit)[self._clips]
         self._cache = self._fill_cache() if cache else None
 
     def __len__(self) -> int:
-        return len(self.clips)
+        return len(self._clips)
+
+    @property
+    def clips(self) -> np.ndarray:
+        """The clip of every example (N,): its place in the index."""
+        return self._clips
 
     def __getitem__(self, key: int | tuple[int, int]) -> Example | BadClip:
         epoch, drawn = key if isinstance(key, tuple) else (0, range(len(self))[key])  # raises IndexError, as lists do
         again, item = divmod(drawn, len(self))
-        clip = int(self.clips[item])
+        clip = int(self._clips[item])
         chance = _chances(self.seed, epoch, self.index.ids[clip], again)
         try:
             if self._cache is not None:

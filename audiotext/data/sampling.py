@@ -105,11 +105,7 @@ class BatchSampler:
     def _plan(self, epoch: int) -> list[list[int]]:
         rng = np.random.default_rng([self.seed, epoch])
         size = len(self.durations)
-        order = rng.permutation(size) if self.config.shuffle else np.arange(size)
-        if self._chances is not None:
-            order = draw_weighted(order, self._chances, rng)
-            order = rng.permutation(order) if self.config.shuffle else order
-        batches = self._fill(order)
+        batches = self._fill(self._draw(rng))
         _split_to_multiple(batches, self.world)
         if len(batches) % self.world:
             raise ValueError(f"{size} clips are too few for {self.world} processes to have a batch each")
@@ -117,6 +113,15 @@ class BatchSampler:
         if self.config.shuffle:
             steps = [steps[i] for i in rng.permutation(len(steps))]
         return [step[self.rank] for step in steps]
+
+    def _draw(self, rng: np.random.Generator) -> np.ndarray:
+        """The clips of an epoch in the order drawn."""
+        size = len(self.durations)
+        drawn = rng.permutation(size) if self.config.shuffle else np.arange(size)
+        if self._chances is not None:
+            drawn = draw_weighted(drawn, self._chances, rng)
+            drawn = rng.permutation(drawn) if self.config.shuffle else drawn
+        return drawn
 
     def _fill(self, order: np.ndarray) -> list[list[int]]:
         """Clips in the order drawn -> full batches, bucket by bucket."""
