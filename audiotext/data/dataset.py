@@ -98,17 +98,22 @@ class AudioTextDataset(Dataset):
         self.frontend = None if frontend is None else copy.deepcopy(frontend).cpu()  # the model's may move to a GPU
         self.max_clip_seconds, self.crop, self.caption_choice = max_clip_seconds, crop, caption_choice
         self._clips, self._captions = self._items()
-        limit = np.inf if max_clip_seconds is None else max_clip_seconds
-        self.durations: np.ndarray = np.minimum(index.durations, limit)[self._clips]
         self._cache = self._fill_cache() if cache else None
 
     def __len__(self) -> int:
         return len(self._clips)
 
+    @property
+    def durations(self) -> np.ndarray:
+        """Seconds of every example (N,), after cropping; made anew at each use, since it is large."""
+        seconds = self.index.durations[self._clips]
+        return seconds if self.max_clip_seconds is None else np.minimum(seconds, self.max_clip_seconds, out=seconds)
+
     def __getitem__(self, key: int | tuple[int, int]) -> Example | BadClip:
         epoch, item = key if isinstance(key, tuple) else (0, key)
         clip = int(self._clips[item])
-        chance = _chances(self.seed, epoch, self.index.ids[clip])
+        id_ = self._cache.texts[clip].id if self._cache is not None else self.index.ids[clip]
+        chance = _chances(self.seed, epoch, id_)
         try:
             if self._cache is not None:
                 feats, texts, duration = self._from_cache(clip, chance[0])
@@ -117,7 +122,7 @@ class AudioTextDataset(Dataset):
         except _Bad as bad:
             return bad.args[0]
         except Exception as error:  # decoders and storages raise anything; one bad clip must not end a run
-            return BadClip(self.index.ids[clip], str(error) or type(error).__name__)
+            return BadClip(id_, str(error) or type(error).__name__)
         captions = texts.captions or [""]
         if self.caption_choice == "random":
             caption = captions[int(chance[1] * len(captions))]
@@ -127,12 +132,12 @@ class AudioTextDataset(Dataset):
 
     def _items(self) -> tuple[np.ndarray, np.ndarray]:
         """The clip and the caption of every example."""
-        every = np.arange(len(self.index))
+        every = np.arange(len(self.index), dtype=np.min_scalar_type(len(self.index)))
         if self.caption_choice != "all":
-            return every, np.zeros_like(every)
+            return every, np.broadcast_to(np.uint8(0), every.shape)
         counts = np.maximum(self.index.caption_counts, 1)
-        firsts = np.repeat(np.cumsum(counts) - counts, counts)
-        return np.repeat(every, counts), np.arange(counts.sum()) - firsts
+        firsts = np.repeat(np.cumsum(counts, dtype=np.int64) - counts, counts)
+        return np.repeat(every, counts), (np.arange(len(firsts)) - firsts).astype(counts.dtype)
 
     def _span(self, seconds: float, chance: float) -> tuple[float, float]:
         """(offset, seconds) of the crop of a clip that long."""

@@ -14,7 +14,8 @@ import numpy as np
 
 from audiotext.config import ConfigError
 
-_RUN = 32768  # a bucket is filled in runs of that many clips, all runs at once; no batch has more
+_RUN = 20_000  # a bucket is filled in runs of that many clips, all runs at once; no batch has more
+_MOST_BUCKETS = 1000
 _BLOCK = 1 << 20  # clips that are worked on at a time where whole arrays would cost memory
 
 
@@ -33,13 +34,15 @@ class SamplerConfig:
     shuffle: bool = True
     """Draw a new order every epoch; false keeps clips of a bucket in manifest order."""
     drop_last: bool = False
-    """Leave out the last, unfilled batch of each bucket (of each 32,768 clips of a larger one)."""
+    """Leave out the last, unfilled batch of each bucket (of each 20,000 clips of a larger one)."""
 
     def __post_init__(self) -> None:
         for name in ("max_duration", "max_clips", "buckets", "quadratic_duration"):
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ConfigError(f"{name}: must be above zero, got {value}")
+        if self.buckets > _MOST_BUCKETS:
+            raise ConfigError(f"buckets: at most {_MOST_BUCKETS}, got {self.buckets}")
 
 
 @dataclass(frozen=True)
@@ -88,8 +91,8 @@ class BatchSampler:
             raise ValueError(f"rank {rank} is not one of {world} processes")
         q = self.config.quadratic_duration
         costs = durations + durations**2 / q if q else durations
-        self._bucket = assign_buckets(costs, self.config.buckets)
-        self._room = _room(costs, self.config.max_duration, self.config.max_clips)
+        self._keys = assign_buckets(costs, self.config.buckets).astype(np.uint32) << 16  # (bucket, room) of each clip
+        self._keys |= _room(costs, self.config.max_duration, self.config.max_clips)
         self._chances = None if weights is None else _normalised(weights, len(durations))
         self._epoch, self._position = 0, 0
         self._planned: tuple[int, Plan] | None = None
@@ -127,10 +130,13 @@ class BatchSampler:
     def _plan(self, epoch: int) -> Plan:
         rng = np.random.default_rng([self.seed, epoch])
         clips = self._draw(rng)
-        buckets = self._bucket[clips]
-        clips = clips[np.argsort(buckets, kind="stable")]
-        first, end = fill(self._room[clips], np.bincount(buckets), self.config.drop_last)
-        del buckets
+        keys = self._keys[clips]
+        order = np.argsort((keys >> 16).astype(np.min_scalar_type(self.config.buckets)), kind="stable")
+        clips, keys = clips[order], keys[order]
+        del order
+        edges = np.searchsorted(keys, np.arange(self.config.buckets + 1, dtype=keys.dtype) << 16)
+        first, end = fill(keys.astype(np.uint16), np.diff(edges), self.config.drop_last)
+        del keys
         first, end = _split_to_multiple(first, end, self.world)
         if len(first) % self.world:
             raise ValueError(f"{len(clips)} clips are too few for {self.world} processes to have a batch each")
@@ -141,13 +147,12 @@ class BatchSampler:
 
     def _draw(self, rng: np.random.Generator) -> np.ndarray:
         """The clips of an epoch in the order drawn."""
-        size = len(self._bucket)
+        size = len(self._keys)
         if self._chances is not None:
-            return rng.choice(size, size=size, p=self._chances)
-        clips = np.arange(size, dtype=np.int32 if size < 2**31 else np.int64)
-        if self.config.shuffle:
-            rng.shuffle(clips)
-        return clips
+            drawn = rng.choice(size, size=size, p=self._chances)
+        else:
+            drawn = rng.permutation(size) if self.config.shuffle else np.arange(size)
+        return drawn.astype(np.min_scalar_type(size))
 
 
 def assign_buckets(costs: np.ndarray, buckets: int) -> np.ndarray:
@@ -176,6 +181,7 @@ def fill(room: np.ndarray, sizes: np.ndarray, drop_last: bool = False) -> tuple[
     closed when the next clip would not fit. A large bucket is cut into runs, and the greedy filling is done for all
     runs and buckets side by side: one array operation per position in a run instead of one loop turn per clip.
     """
+    sizes = sizes[sizes > 0]
     lanes = -(-sizes // _RUN)
     width, lane_of, at = min(_RUN, int(sizes.max())), np.cumsum(lanes) - lanes, np.cumsum(sizes) - sizes
     table = np.ones((int(lanes.sum()), width), dtype=room.dtype)
@@ -186,7 +192,8 @@ def fill(room: np.ndarray, sizes: np.ndarray, drop_last: bool = False) -> tuple[
     first = np.flatnonzero(np.concatenate(flags))
     end = np.append(first[1:], len(room))
     if drop_last:
-        closing = np.concatenate([np.minimum(np.arange(1, n + 1) * _RUN, s) + a for s, n, a in zip(sizes, lanes, at)])
+        parts = zip(at, sizes, lanes, strict=True)
+        closing = np.concatenate([a + np.minimum(size, _RUN * np.arange(1, n + 1)) for a, size, n in parts])
         kept = ~np.isin(end, closing)
         if kept.any():
             first, end = first[kept], end[kept]
