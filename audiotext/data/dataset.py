@@ -8,8 +8,10 @@ from __future__ import annotations
 import copy
 import hashlib
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -163,6 +165,7 @@ class AudioTextDataset(Dataset):
 
     def _fill_cache(self) -> _Cache:
         parts, starts, texts, shift = [], [0], [], 0.01
+        _must_fit(self.index, self.index.feature_dim or self.frontend.feature_dim)
         for clip in range(len(self.index)):
             try:
                 cut = self.index.cut(clip)
@@ -175,6 +178,18 @@ class AudioTextDataset(Dataset):
         if not parts:
             raise DataError(f"{self.index.path}: not one clip can be loaded; the first fails with: {texts[0].reason}")
         return _Cache(torch.cat(parts).share_memory_(), starts, texts, shift)
+
+
+def _must_fit(index: ManifestIndex, bins: int) -> None:
+    """Raises DataError where memory cannot hold the features of all clips, 100 frames a second, while they are joined."""
+    memory, hours = Path("/proc/meminfo"), index.durations.sum() / 3600
+    found = re.search(r"MemAvailable:\s*(\d+) kB", memory.read_text()) if memory.is_file() else None
+    needed = 2 * hours * 360_000 * bins * 2
+    if found and needed > int(found[1]) * 1024:
+        raise DataError(
+            f"{index.path}: a cache of {hours:,.0f} hours takes {needed / 1e9:,.1f} GB of memory while it is filled, "
+            f"{int(found[1]) / 1e6:,.1f} GB are free; set data.cache=false, and clips are read when they are needed"
+        )
 
 
 class _Bad(Exception):

@@ -25,6 +25,7 @@ from lhotse.serialization import deserialize_item
 from audiotext.data.columns import open_columns, write_columns
 from audiotext.data.corpus import DataError
 from audiotext.data.scan import LineError, Scan, id_hash, repeated, scan_file, scan_lines
+from audiotext.data.shar import SharFolder
 
 LOG = logging.getLogger(__name__)
 _FORMAT = 1  # raise when indexes of older code must not be used
@@ -33,7 +34,7 @@ _MANY = 1_000_000  # clips from which on a compressed manifest is slow and large
 
 
 class ManifestIndex:
-    """Random access to the cuts of a manifest (.jsonl, or .jsonl.gz held in memory).
+    """Random access to the cuts of a manifest: .jsonl, or, their lines held in memory, .jsonl.gz or a lhotse Shar folder.
 
     ids: one string per clip, read from the manifest when asked for. domains, sources: one string per clip, as numbers
     and a table. durations: seconds (N,). caption_counts: captions per clip (N,).
@@ -46,18 +47,22 @@ class ManifestIndex:
 
     def __init__(self, path: str | Path, captions: bool = True):
         self.path = Path(path)
-        if not self.path.is_file():
+        if not self.path.exists():
             raise DataError(f"{self.path}: no such manifest; run the stage that writes it, or check the path")
         self._held: list[bytes] | None = None
+        self._shar: SharFolder | None = None
         self._file: BinaryIO | None = None
         self._kept = False
-        if self.path.suffix == ".gz":
+        if self.path.is_dir():
+            self._attach(*self._of_shar())
+        elif self.path.suffix == ".gz":
             self._attach(*self._of_zipped())
         else:
             self._attach(*self._of_plain())
         if captions and self._notes["bare"]:
             number, id_ = self._notes["bare"]
-            raise DataError(f"{self.path}:{number}: {id_}: the clip has no caption (supervisions[0].custom.caption)")
+            where = self.path if self._shar else f"{self.path}:{number}"
+            raise DataError(f"{where}: {id_}: the clip has no caption (supervisions[0].custom.caption)")
 
     def __len__(self) -> int:
         return len(self.durations)
@@ -66,9 +71,12 @@ class ManifestIndex:
         """Parse cut ``i``. Raises DataError where the file has changed since it was indexed."""
         tree = self._tree(i)
         try:
-            return deserialize_item(tree)
+            cut = deserialize_item(tree)
         except (ValueError, KeyError, TypeError, AssertionError) as error:
             raise DataError(f"{self.path}: cannot read the cut {tree.get('id')!r}: {error}") from None
+        if self._shar:
+            self._shar.fill(cut, i)
+        return cut
 
     def _tree(self, i: int) -> dict:
         try:
@@ -132,6 +140,12 @@ class ManifestIndex:
                         len(self._held))  # fmt: skip
         return scan.columns, self._checked(scan)
 
+    def _of_shar(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        self._shar = SharFolder(self.path)
+        scan = self._shar.scan()
+        self._held = self._shar.lines
+        return scan.columns, self._checked(scan)
+
     def _hold(self, file: Iterator[bytes]) -> Iterator[bytes]:
         for line in file:
             if line.strip():
@@ -146,8 +160,10 @@ class ManifestIndex:
         self._attach(scan.columns, notes | {"size": self.path.stat().st_size})
         for earlier, later in repeated(scan.columns["id"]):
             if self.ids[earlier] == self.ids[later]:
-                number = self._line_number(int(scan.columns["offset"][later]))
-                raise DataError(f"{self.path}:{number}: the id {self.ids[later]!r} appears twice; ids must be unique")
+                where = self.path
+                if not self._shar:
+                    where = f"{self.path}:{self._line_number(int(scan.columns['offset'][later]))}"
+                raise DataError(f"{where}: the id {self.ids[later]!r} appears twice; ids must be unique")
         return notes
 
     def _line_number(self, offset: int) -> int:
