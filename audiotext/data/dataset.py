@@ -181,7 +181,7 @@ class AudioTextDataset(Dataset):
 
 
 def _must_fit(index: ManifestIndex, bins: int) -> None:
-    """Raises DataError where memory cannot hold the features of all clips, 100 frames a second, while they are joined."""
+    """Raises DataError where memory cannot hold all features, 100 frames a second, while they are joined."""
     memory, hours = Path("/proc/meminfo"), index.durations.sum() / 3600
     found = re.search(r"MemAvailable:\s*(\d+) kB", memory.read_text()) if memory.is_file() else None
     needed = 2 * hours * 360_000 * bins * 2

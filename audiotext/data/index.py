@@ -34,7 +34,7 @@ _MANY = 1_000_000  # clips from which on a compressed manifest is slow and large
 
 
 class ManifestIndex:
-    """Random access to the cuts of a manifest: .jsonl, or, their lines held in memory, .jsonl.gz or a lhotse Shar folder.
+    """Random access to the cuts of a manifest: .jsonl, or .jsonl.gz or a lhotse Shar folder, both held in memory.
 
     ids: one string per clip, read from the manifest when asked for. domains, sources: one string per clip, as numbers
     and a table. durations: seconds (N,). caption_counts: captions per clip (N,).
