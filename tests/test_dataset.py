@@ -2,12 +2,18 @@
 
 import gzip
 import json
+import os
+import pickle
 
 import numpy as np
 import pytest
 import soundfile
 import torch
+from lhotse import CutSet
 
+from audiotext.data import index as index_file
+from audiotext.data import scan
+from audiotext.data.audio import read_cut
 from audiotext.data.corpus import Clip, DataError, Decoded
 from audiotext.data.dataset import AudioTextDataset, BadClip, collate
 from audiotext.data.features import extract_features
@@ -15,6 +21,7 @@ from audiotext.data.index import ManifestIndex
 from audiotext.data.loader import make_loader
 from audiotext.data.manifest import clip_to_cut, write_manifest
 from audiotext.data.sampling import SamplerConfig
+from audiotext.data.scan import scan_file
 from audiotext.frontend.fbank import FbankConfig
 
 
@@ -54,7 +61,7 @@ def test_index_reads_plain_and_zipped(manifests, tmp_path):
     with gzip.open(tmp_path / "z.jsonl.gz", "wb") as file:
         file.write(manifests[1].read_bytes())
     zipped = ManifestIndex(tmp_path / "z.jsonl.gz")
-    assert zipped.ids == index.ids and zipped.cut(20) == index.cut(20)
+    assert list(zipped.ids) == list(index.ids) and zipped.cut(20) == index.cut(20)
 
 
 @pytest.mark.parametrize(
@@ -79,6 +86,92 @@ def test_a_wrong_line_is_named(manifests, tmp_path, change, said):
     (tmp_path / "bad.jsonl").write_text("\n".join(lines))
     with pytest.raises(DataError, match=f"bad.jsonl:2.*{said}"):
         ManifestIndex(tmp_path / "bad.jsonl")
+
+
+def test_an_index_is_made_once_and_again_when_the_manifest_changes(manifests, tmp_path, monkeypatch, caplog):
+    path, made = tmp_path / "m.jsonl", []
+    monkeypatch.setattr(index_file, "scan_file", lambda p: made.append(p) or scan_file(p))
+    path.write_bytes(manifests[1].read_bytes())
+    first = ManifestIndex(path)
+    again = ManifestIndex(path)
+    assert len(made) == 1 and list(again.ids) == list(first.ids) and again.cut(7) == first.cut(7)
+    assert again.sources.names == ["toy"] and again.domains[4] == "music" and again.ids.index("c9") == 9
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(lines[::-1]) + "\n")  # of the same size
+    os.utime(path, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns + 1))
+    assert ManifestIndex(path).ids[0] == "c23" and len(made) == 2
+    with pytest.raises(DataError, match="changed while in use"):
+        again.cut(0)
+    kept = tmp_path / "m.jsonl.index"
+    kept.write_bytes(kept.read_bytes()[:-200])
+    assert ManifestIndex(path).ids[23] == "c0" and len(made) == 3 and "cut short" in caplog.text
+
+
+def test_an_index_that_cannot_be_kept_works_from_memory(manifests, tmp_path, monkeypatch, caplog):
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(index_file, "write_columns", full)
+    (tmp_path / "m.jsonl").write_bytes(manifests[1].read_bytes())
+    index = pickle.loads(pickle.dumps(ManifestIndex(tmp_path / "m.jsonl")))
+    assert index.cut(5).id == "c5" and "No space left" in caplog.text and len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_manifest_read_in_ranges_is_read_as_a_whole(manifests, tmp_path, monkeypatch):
+    monkeypatch.setattr(scan, "_RANGE", 1500)  # ranges that begin and end within lines, and in several processes
+    text = manifests[1].read_text().replace("\n", "\n\n", 3)
+    for end in ("", "\n"):
+        (tmp_path / "m.jsonl").write_text(text.rstrip("\n") + end)
+        index = ManifestIndex(tmp_path / "m.jsonl")
+        assert list(index.ids) == [f"c{i}" for i in range(24)] and index.domains[-3:] == ["speech", "music", "sound"]
+        assert index.durations.tolist() == ManifestIndex(manifests[1]).durations.tolist()
+    for line, said in ((20, "{}"), (19, json.dumps(json.loads(text.splitlines()[0])))):
+        lines = text.splitlines()
+        lines[line - 1] = said
+        (tmp_path / "m.jsonl").write_text("\n".join(lines))
+        with pytest.raises(DataError, match=f"m.jsonl:{line}: .*(twice|MonoCut)"):
+            ManifestIndex(tmp_path / "m.jsonl")
+
+
+def test_two_ids_with_one_hash_are_two_clips(manifests, tmp_path, monkeypatch):
+    for module in (scan, index_file):
+        monkeypatch.setattr(module, "id_hash", lambda id_: len(id_))
+    (tmp_path / "m.jsonl").write_bytes(manifests[0].read_bytes())
+    index = ManifestIndex(tmp_path / "m.jsonl")
+    assert len(index) == 24 and index.ids.index("c17") == 17
+
+
+def test_processes_open_an_index_for_themselves(manifests):
+    index = ManifestIndex(manifests[1])
+    packed = pickle.dumps(index)
+    assert len(packed) < 2000 and pickle.loads(packed).cut(3) == index.cut(3)
+    with pytest.raises(ValueError, match="not the id"):
+        index.ids.index("c99")
+
+
+def test_a_shar_folder_is_read_at_any_cut(manifests, tmp_path):
+    plain = ManifestIndex(manifests[0])
+    (tmp_path / "shar").mkdir()
+    CutSet.from_file(manifests[0]).to_shar(tmp_path / "shar", fields={"recording": "wav"}, shard_size=10)
+    index = ManifestIndex(tmp_path / "shar")
+    assert list(index.ids) == list(plain.ids) and index.durations.tolist() == plain.durations.tolist()
+    for i in (23, 0, 10, 9):
+        torch.testing.assert_close(read_cut(index.cut(i)), read_cut(plain.cut(i)), atol=0, rtol=0)
+    batch = next(iter(make_loader(AudioTextDataset(index, FbankConfig().build()), seed=7)))
+    wanted = next(iter(make_loader(AudioTextDataset(plain, FbankConfig().build()), seed=7)))
+    assert _same(batch, wanted)
+    os.replace(tmp_path / "shar/recording.000001.tar", tmp_path / "shar/recording.000000.tar")
+    with pytest.raises(DataError, match="other clips"):
+        ManifestIndex(tmp_path / "shar")
+    with pytest.raises(DataError, match="not one of lhotse Shar"):
+        ManifestIndex(tmp_path)
+
+
+def test_a_cache_that_memory_cannot_hold_is_refused(manifests):
+    index = ManifestIndex(manifests[1])
+    index.durations = index.durations * 1e9
+    with pytest.raises(DataError, match="data.cache=false"):
+        AudioTextDataset(index, cache=True)
 
 
 def test_an_epoch_holds_every_clip_once_with_all_its_fields(manifests):

@@ -6,13 +6,60 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audiotext.config import ConfigError
-from audiotext.data.sampling import BatchSampler, SamplerConfig
+from audiotext.data import sampling
+from audiotext.data.sampling import BatchSampler, SamplerConfig, assign_buckets, fill
 
 DURATIONS = np.random.default_rng(0).gamma(2.0, 2.0, 500) + 0.1
 
 
 def _flat(batches):
     return [clip for batch in batches for clip in batch]
+
+
+def _fill_one_by_one(room, sizes, run):
+    """What ``fill`` does, a clip at a time."""
+    batches, at = [], 0
+    for size in sizes:
+        for start in range(at, at + size, run):
+            batch, least = [], 0
+            for clip in range(start, min(start + run, at + size)):
+                least = min(least, room[clip])
+                if least < len(batch) + 1:
+                    batch, least = [], room[clip]
+                    batches.append(batch)
+                batch.append(clip)
+        at += size
+    return batches
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(st.integers(1, 9), max_size=40), min_size=1, max_size=4), st.sampled_from([7, 20000]))
+def test_runs_filled_side_by_side_are_those_filled_clip_by_clip(rooms, run):
+    rooms[0].append(3)  # one clip at least
+    room, sizes = np.array(_flat(rooms), dtype=np.uint16), np.array([len(r) for r in rooms])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sampling, "_RUN", run)
+        first, end = fill(room, sizes)
+    plain = _fill_one_by_one(room.tolist(), sizes.tolist(), run)
+    assert [list(range(a, b)) for a, b in zip(first, end, strict=True)] == plain
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.sampled_from([0.5, 1.0, 2.25, 10.0, 10.1]), min_size=1, max_size=60), st.integers(1, 9))
+def test_buckets_are_cut_at_equal_shares_of_the_sorted_clips(costs, buckets):
+    costs = np.array(costs)
+    order = np.argsort(costs, kind="stable")
+    wanted = np.empty(len(costs), dtype=int)
+    shares = np.cumsum(costs[order]) / costs.sum()
+    wanted[order] = np.minimum((shares * buckets - 1e-9).astype(int), buckets - 1).clip(0)
+    assert assign_buckets(costs, buckets).tolist() == wanted.tolist()
+
+
+def test_the_plan_of_a_seed_stays_what_it_is():
+    """A checkpoint says how many batches it has seen; another plan would make it see some twice and others never."""
+    batches = BatchSampler(DURATIONS, SamplerConfig(max_duration=30.0, buckets=4), seed=1).batches(2)
+    assert len(batches) == 91 and batches[50] == [326, 328, 399, 403]
+    assert batches[0] == [245, 61, 406, 318, 489, 343, 358, 228, 444]
 
 
 @settings(max_examples=40, deadline=None)
@@ -36,12 +83,21 @@ def test_every_clip_once_and_within_the_budget(durations, buckets, most, quadrat
 
 def test_the_plan_follows_from_seed_and_epoch():
     sampler = BatchSampler(DURATIONS, seed=1)
-    assert sampler.batches(0) == BatchSampler(DURATIONS, seed=1).batches(0)
-    assert sampler.batches(0) != BatchSampler(DURATIONS, seed=2).batches(0)
-    first = sampler.batches(0)
-    assert first != sampler.batches(1) and first == sampler.batches(0)
+    first = list(sampler.batches(0))
+    assert first == list(BatchSampler(DURATIONS, seed=1).batches(0))
+    assert first != list(BatchSampler(DURATIONS, seed=2).batches(0))
+    assert first != list(sampler.batches(1)) and first == list(sampler.batches(0))
     still = BatchSampler(DURATIONS, SamplerConfig(shuffle=False))
-    assert still.batches(0) == still.batches(5)
+    assert list(still.batches(0)) == list(still.batches(5))
+
+
+@pytest.mark.parametrize("world", [1, 3])
+def test_a_bucket_of_several_runs(monkeypatch, world):
+    monkeypatch.setattr(sampling, "_RUN", 50)
+    ranks = [BatchSampler(DURATIONS, SamplerConfig(buckets=3), 5, rank=r, world=world).batches(1) for r in range(world)]
+    assert sorted(c for r in ranks for c in _flat(r)) == list(range(500))
+    full = SamplerConfig(max_duration=1000.0, max_clips=8, buckets=3, drop_last=True)
+    assert {len(b) for b in BatchSampler(DURATIONS, full).batches(0)} == {8}
 
 
 def test_resumes_at_any_batch_of_any_epoch():

@@ -1,7 +1,8 @@
-"""Decode audio: any file soundfile reads -> mono float samples at the wanted rate."""
+"""Decode audio: any file soundfile reads, on the disk or in memory -> mono float samples at the wanted rate."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,14 +28,16 @@ def read_audio(
     duration: float | None = None,
     sample_rate: int = 16000,
     channels: Sequence[int] | None = None,
+    contents: bytes | None = None,
 ) -> Tensor:
     """Samples (S,) in [-1, 1] at ``sample_rate``: the mean of all channels or of those named; times in seconds.
 
+    With ``contents``, those of a file in memory, ``path`` is only its name in messages.
     Raises AudioError where the file is missing, unreadable, empty, holds values that are not finite, or ends before
     the span asked for.
     """
     try:
-        with soundfile.SoundFile(str(path)) as file:
+        with soundfile.SoundFile(str(path) if contents is None else io.BytesIO(contents)) as file:
             rate, first = file.samplerate, round(start * file.samplerate)
             count = -1 if duration is None else max(1, round(duration * rate))
             if first >= file.frames:
@@ -45,7 +48,7 @@ def read_audio(
     except AudioError:
         raise
     except (RuntimeError, OSError, TypeError, ValueError) as error:
-        reason = "no such file" if not Path(path).exists() else str(error)
+        reason = "no such file" if contents is None and not Path(path).exists() else str(error)
         raise AudioError(f"{path}: cannot be decoded: {reason}") from None
     if not len(samples) or len(samples) < count - _SLACK * rate:
         raise AudioError(f"{path}: only {len(samples) / rate:.3f} s of {duration or 0:.3f} s at {start:g} s are there")
@@ -65,10 +68,11 @@ def read_cut(cut: Cut, sample_rate: int = 16000, offset: float = 0.0, duration: 
     """
     duration = cut.duration - offset if duration is None else duration
     sources = cut.recording.sources if cut.has_recording else []
-    if len(sources) == 1 and sources[0].type == "file" and not cut.recording.transforms:
+    if len(sources) == 1 and sources[0].type in ("file", "memory") and not cut.recording.transforms:
         wanted_channels = [cut.channel] if isinstance(cut.channel, int) else cut.channel
         columns = [sources[0].channels.index(c) for c in wanted_channels if c in sources[0].channels] or None
-        audio = read_audio(sources[0].source, cut.start + offset, duration, sample_rate, columns)
+        path, contents = (sources[0].source, None) if sources[0].type == "file" else (cut.id, sources[0].source)
+        audio = read_audio(path, cut.start + offset, duration, sample_rate, columns, contents)
     else:
         audio = _through_lhotse(cut, sample_rate, offset, duration)
     wanted = max(1, round(duration * sample_rate))

@@ -8,8 +8,10 @@ from __future__ import annotations
 import copy
 import hashlib
 import logging
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -111,9 +113,6 @@ class AudioTextDataset(Dataset):
         self.frontend = None if frontend is None else copy.deepcopy(frontend).cpu()  # the model's may move to a GPU
         self.max_clip_seconds, self.crop, self.caption_choice = max_clip_seconds, crop, caption_choice
         self._clips, self._captions = self._items()
-        limit = np.inf if max_clip_seconds is None else max_clip_seconds
-        slowest = 1.0 if perturb is None else perturb.slowest
-        self.durations: np.ndarray = np.minimum(index.durations / slowest, limit)[self._clips]
         self._cache = self._fill_cache() if cache else None
 
     def __len__(self) -> int:
@@ -124,11 +123,20 @@ class AudioTextDataset(Dataset):
         """The clip of every example (N,): its place in the index."""
         return self._clips
 
+    @property
+    def durations(self) -> np.ndarray:
+        """Seconds of every example (N,), cropped, at the slowest speed; made anew at each use, since it is large."""
+        seconds = self.index.durations[self._clips]
+        if self.perturb is not None:
+            seconds = seconds / self.perturb.slowest
+        return seconds if self.max_clip_seconds is None else np.minimum(seconds, self.max_clip_seconds, out=seconds)
+
     def __getitem__(self, key: int | tuple[int, int]) -> Example | BadClip:
         epoch, drawn = key if isinstance(key, tuple) else (0, range(len(self))[key])  # raises IndexError, as lists do
         again, item = divmod(drawn, len(self))
         clip = int(self._clips[item])
-        chance = _chances(self.seed, epoch, self.index.ids[clip], again)
+        id_ = self._cache.texts[clip].id if self._cache is not None else self.index.ids[clip]
+        chance = _chances(self.seed, epoch, id_, again)
         try:
             if self._cache is not None:
                 feats, texts, duration = self._from_cache(clip, chance[0])
@@ -137,7 +145,7 @@ class AudioTextDataset(Dataset):
         except _Bad as bad:
             return bad.args[0]
         except Exception as error:  # decoders and storages raise anything; one bad clip must not end a run
-            return BadClip(self.index.ids[clip], str(error) or type(error).__name__)
+            return BadClip(id_, str(error) or type(error).__name__)
         return Example(texts, feats, self._caption(texts, item, chance[1]), duration)
 
     def _caption(self, texts: Texts, item: int, chance: float) -> str:
@@ -154,12 +162,12 @@ class AudioTextDataset(Dataset):
 
     def _items(self) -> tuple[np.ndarray, np.ndarray]:
         """The clip and the caption of every example."""
-        every = np.arange(len(self.index))
+        every = np.arange(len(self.index), dtype=np.min_scalar_type(len(self.index)))
         if self.caption_choice != "all":
-            return every, np.zeros_like(every)
+            return every, np.broadcast_to(np.uint8(0), every.shape)
         counts = np.maximum(self.index.caption_counts, 1)
-        firsts = np.repeat(np.cumsum(counts) - counts, counts)
-        return np.repeat(every, counts), np.arange(counts.sum()) - firsts
+        firsts = np.repeat(np.cumsum(counts, dtype=np.int64) - counts, counts)
+        return np.repeat(every, counts), (np.arange(len(firsts)) - firsts).astype(counts.dtype)
 
     def _span(self, seconds: float, chance: float) -> tuple[float, float]:
         """(offset, seconds) of the crop of a clip that long."""
@@ -189,6 +197,7 @@ class AudioTextDataset(Dataset):
 
     def _fill_cache(self) -> _Cache:
         parts, starts, texts, shift = [], [0], [], 0.01
+        _must_fit(self.index, self.index.feature_dim or self.frontend.feature_dim)
         for clip in range(len(self.index)):
             try:
                 cut = self.index.cut(clip)
@@ -201,6 +210,18 @@ class AudioTextDataset(Dataset):
         if not parts:
             raise DataError(f"{self.index.path}: not one clip can be loaded; the first fails with: {texts[0].reason}")
         return _Cache(torch.cat(parts).share_memory_(), starts, texts, shift)
+
+
+def _must_fit(index: ManifestIndex, bins: int) -> None:
+    """Raises DataError where memory cannot hold all features, 100 frames a second, while they are joined."""
+    memory, hours = Path("/proc/meminfo"), index.durations.sum() / 3600
+    found = re.search(r"MemAvailable:\s*(\d+) kB", memory.read_text()) if memory.is_file() else None
+    needed = 2 * hours * 360_000 * bins * 2
+    if found and needed > int(found[1]) * 1024:
+        raise DataError(
+            f"{index.path}: a cache of {hours:,.0f} hours takes {needed / 1e9:,.1f} GB of memory while it is filled, "
+            f"{int(found[1]) / 1e6:,.1f} GB are free; set data.cache=false, and clips are read when they are needed"
+        )
 
 
 class _Bad(Exception):

@@ -80,6 +80,8 @@ def extract_features(
         raise DataError(f"nj and shard_clips must be at least 1, got {nj} and {shard_clips}")
     if manifest.resolve() == out.resolve():
         raise DataError(f"{out}: the output would overwrite the input manifest; choose another name")
+    if manifest.is_dir():
+        raise DataError(f"{manifest}: a Shar folder is trained on as it is; features are extracted of .jsonl")
     index = ManifestIndex(manifest, captions=False)
     name = out.name.removesuffix(".gz").removesuffix(".jsonl")
     key = _key(manifest, frontend, shard_clips)

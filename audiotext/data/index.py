@@ -1,134 +1,259 @@
 """A manifest as a light index: where each cut stands in the file and the few fields that planning needs.
 
-Cuts themselves are parsed only when loaded, so that a manifest of a million clips opens in seconds.
+The index of NAME.jsonl is made once, kept beside it as NAME.jsonl.index and opened by memory map, so that a manifest of
+ten million clips opens at once. Cuts themselves are parsed only when loaded.
 """
 
 from __future__ import annotations
 
+import fcntl
 import gzip
+import hashlib
 import json
 import logging
-import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from lhotse import MonoCut
 from lhotse.serialization import deserialize_item
 
+from audiotext.data.columns import open_columns, write_columns
 from audiotext.data.corpus import DataError
+from audiotext.data.scan import LineError, Scan, id_hash, repeated, scan_file, scan_lines
+from audiotext.data.shar import SharFolder
 
 LOG = logging.getLogger(__name__)
+_FORMAT = 1  # raise when indexes of older code must not be used
+_SAMPLE = 1 << 16  # bytes at the beginning, the middle and the end of a manifest that tell it from another
+_MANY = 1_000_000  # clips from which on a compressed manifest is slow and large in memory
 
 
 class ManifestIndex:
-    """Random access to the cuts of a manifest (.jsonl, or .jsonl.gz held in memory).
+    """Random access to the cuts of a manifest: .jsonl, or .jsonl.gz or a lhotse Shar folder, both held in memory.
 
-    ids, domains, sources: one string per clip. durations: seconds (N,). caption_counts: captions per clip (N,).
+    ids: one string per clip, read from the manifest when asked for. domains, sources: one string per clip, as numbers
+    and a table. durations: seconds (N,). caption_counts: captions per clip (N,).
     feature_dim: mel bins of the stored features, None where no features are attached.
 
-    Raises DataError naming file and line for a cut that is not one, a duplicate id, or a caption that is missing
-    (unless ``captions`` is false), empty or not text.
+    An index beside the manifest is used while the manifest's size, time of change and a sample of its contents are
+    those it was made from. Raises DataError naming file and line for a cut that is not one, a duplicate id, or a
+    caption that is missing (unless ``captions`` is false), empty or not text.
     """
 
     def __init__(self, path: str | Path, captions: bool = True):
         self.path = Path(path)
-        if not self.path.is_file():
+        if not self.path.exists():
             raise DataError(f"{self.path}: no such manifest; run the stage that writes it, or check the path")
-        self.ids: list[str] = []
-        self.domains: list[str] = []
-        self.sources: list[str] = []
-        self.feature_dim: int | None = None
-        durations, counts, self._offsets, seen = [], [], [], set()
-        self._zipped = [] if self.path.suffix == ".gz" else None
+        self._held: list[bytes] | None = None
+        self._shar: SharFolder | None = None
         self._file: BinaryIO | None = None
-        self._opened_by = 0
-        for number, offset, line in self._lines():
-            where = f"{self.path}:{number}"
-            cut = _parsed(line, where)
-            if cut["id"] in seen:
-                raise DataError(f"{where}: the id {cut['id']!r} appears twice; ids must be unique")
-            seen.add(cut["id"])
-            custom = _supervision_custom(cut)
-            counts.append(_count_captions(custom, captions, f"{where}: {cut['id']}"))
-            durations.append(float(cut["duration"]))
-            self.ids.append(cut["id"])
-            self.domains.append(str(custom.get("domain") or "unknown"))
-            self.sources.append(str(custom.get("source") or "unknown"))
-            self._offsets.append(offset)
-            if self.feature_dim is None and cut.get("features"):
-                self.feature_dim = int(cut["features"]["num_features"])
-        if not self.ids:
-            raise DataError(f"{self.path}: the manifest has no clips")
-        self.durations = np.asarray(durations)
-        self.caption_counts = np.asarray(counts, dtype=np.int64)
+        self._kept = False
+        if self.path.is_dir():
+            self._attach(*self._of_shar())
+        elif self.path.suffix == ".gz":
+            self._attach(*self._of_zipped())
+        else:
+            self._attach(*self._of_plain())
+        if captions and self._notes["bare"]:
+            number, id_ = self._notes["bare"]
+            where = self.path if self._shar else f"{self.path}:{number}"
+            raise DataError(f"{where}: {id_}: the clip has no caption (supervisions[0].custom.caption)")
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.durations)
 
     def cut(self, i: int) -> MonoCut:
         """Parse cut ``i``. Raises DataError where the file has changed since it was indexed."""
-        if self._zipped is not None:
-            line = self._zipped[i]
-        else:
-            if self._file is None or self._opened_by != os.getpid():  # forked processes would share one position
-                self._file, self._opened_by = self.path.open("rb"), os.getpid()
-            self._file.seek(self._offsets[i])
-            line = self._file.readline()
+        tree = self._tree(i)
         try:
-            cut = deserialize_item(json.loads(line))
+            cut = deserialize_item(tree)
         except (ValueError, KeyError, TypeError, AssertionError) as error:
-            raise DataError(f"{self.path}: cannot read the cut {self.ids[i]!r}: {error}") from None
-        if cut.id != self.ids[i]:
-            raise DataError(f"{self.path}: the file changed while in use; start again")
+            raise DataError(f"{self.path}: cannot read the cut {tree.get('id')!r}: {error}") from None
+        if self._shar:
+            self._shar.fill(cut, i)
         return cut
 
-    def _lines(self) -> Iterator[tuple[int, int, bytes]]:
-        """(line number, byte offset, line) of every line that is not blank."""
-        offset = 0
-        with (gzip.open if self._zipped is not None else open)(self.path, "rb") as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    if self._zipped is not None:
-                        self._zipped.append(line)
-                    yield number, offset, line
-                offset += len(line)
+    def _tree(self, i: int) -> dict:
+        try:
+            tree = json.loads(self._line(i))
+            if id_hash(tree["id"]) == self._columns["id"][i]:
+                return tree
+        except (ValueError, KeyError, TypeError, AttributeError):
+            pass
+        raise DataError(f"{self.path}: the file changed while in use; start again")
+
+    def _line(self, i: int) -> bytes:
+        if self._held is not None:
+            return self._held[i]
+        if self._file is None:
+            self._file = self.path.open("rb", buffering=0)
+        start = int(self._columns["offset"][i])
+        end = int(self._columns["offset"][i + 1]) if i + 1 < len(self) else self._notes["size"]
+        return os.pread(self._file.fileno(), end - start, start)  # safe where processes share the open file
+
+    def _attach(self, columns: dict[str, np.ndarray], notes: dict[str, Any]) -> None:
+        self._columns, self._notes = columns, notes
+        self.durations, self.caption_counts = columns["duration"], columns["captions"]
+        self.domains = Labels(notes["names"]["domain"], columns["domain"])
+        self.sources = Labels(notes["names"]["source"], columns["source"])
+        self.ids = Ids(self)
+        self.feature_dim: int | None = notes["feature_dim"]
+
+    def _of_plain(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """The columns and notes of the index beside the manifest, made where it is missing or stale."""
+        kept, key = self._beside(), _key(self.path)
+        found = _open(kept, key)
+        if found is None:
+            with _alone(self.path):  # of several processes one makes the index
+                found = _open(kept, key)
+                if found is None:
+                    scan = scan_file(self.path)
+                    found = scan.columns, self._checked(scan) | {"key": key, "size": self.path.stat().st_size}
+                    if _key(self.path) != key:
+                        raise DataError(f"{self.path}: the file changed while it was read; start again")
+                    try:
+                        write_columns(kept, *found)
+                    except OSError as error:
+                        LOG.warning("%s: cannot be written (%s); the index stays in memory, and the next start reads "
+                                    "the whole manifest again", kept, error.strerror or error)  # fmt: skip
+                        return found
+                    found = open_columns(kept)
+        self._kept = True
+        return found
+
+    def _of_zipped(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        self._held = []
+        try:
+            with gzip.open(self.path, "rb") as file:
+                scan = scan_lines(self._hold(file))
+        except LineError as error:
+            raise DataError(f"{self.path}:{error.args[0]}: {error.args[1]}") from None
+        except (OSError, EOFError) as error:
+            raise DataError(f"{self.path}: cannot be unpacked: {error}") from None
+        if len(self._held) > _MANY:
+            LOG.warning("%s: %d clips are held in memory; unpack the file, and it is indexed on the disk", self.path,
+                        len(self._held))  # fmt: skip
+        return scan.columns, self._checked(scan)
+
+    def _of_shar(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        self._shar = SharFolder(self.path)
+        scan = self._shar.scan()
+        self._held = self._shar.lines
+        return scan.columns, self._checked(scan)
+
+    def _hold(self, file: Iterator[bytes]) -> Iterator[bytes]:
+        for line in file:
+            if line.strip():
+                self._held.append(line)
+            yield line
+
+    def _checked(self, scan: Scan) -> dict[str, Any]:
+        """The notes on what was scanned. Raises DataError for no clip and for an id that comes twice."""
+        if not len(scan.columns["id"]):
+            raise DataError(f"{self.path}: the manifest has no clips")
+        notes = {"names": scan.names, "bare": scan.bare, "feature_dim": scan.feature_dim}
+        self._attach(scan.columns, notes | {"size": self.path.stat().st_size})
+        for earlier, later in repeated(scan.columns["id"]):
+            if self.ids[earlier] == self.ids[later]:
+                where = self.path
+                if not self._shar:
+                    where = f"{self.path}:{self._line_number(int(scan.columns['offset'][later]))}"
+                raise DataError(f"{where}: the id {self.ids[later]!r} appears twice; ids must be unique")
+        return notes
+
+    def _line_number(self, offset: int) -> int:
+        with (gzip.open if self._held is not None else open)(self.path, "rb") as file:
+            number = 1
+            while offset > 0 and (line := file.readline()):
+                number, offset = number + 1, offset - len(line)
+        return number
+
+    def _beside(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.index")
 
     def __getstate__(self) -> dict:
-        return self.__dict__ | {"_file": None}  # every process opens the file for itself
+        state = self.__dict__ | {"_file": None}  # every process opens the files for itself
+        if self._kept:
+            for name in ("_columns", "durations", "caption_counts", "domains", "sources", "ids"):
+                del state[name]
+        return state
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state)
+        if self._kept:
+            found = _open(self._beside(), self._notes["key"])
+            if found is None:
+                raise DataError(f"{self._beside()}: the index changed while in use; start again")
+            self._attach(*found)
 
 
-def _parsed(line: bytes, where: str) -> dict:
+@dataclass(frozen=True)
+class Labels(Sequence[str]):
+    """One word per clip: ``names[codes[i]]``; codes (N,)."""
+
+    names: list[str]
+    codes: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __getitem__(self, i: int | slice) -> str | list[str]:
+        return [self.names[c] for c in self.codes[i]] if isinstance(i, slice) else self.names[self.codes[i]]
+
+
+class Ids(Sequence[str]):
+    """The ids of an index's clips, each read from its line."""
+
+    def __init__(self, index: ManifestIndex):
+        self._index = index
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __getitem__(self, i: int) -> str:
+        return self._index._tree(range(len(self))[i])["id"]
+
+    def index(self, value: str, *args: int) -> int:
+        """The position of an id, by its hash. Raises ValueError where there is none."""
+        for i in np.flatnonzero(self._index._columns["id"] == np.uint64(id_hash(value))).tolist():
+            if self[i] == value:
+                return i
+        raise ValueError(f"{value!r} is not the id of a clip of {self._index.path}")
+
+
+def _key(path: Path) -> list[Any]:
+    """What tells a manifest from another, or from what it was before."""
+    about, digest = path.stat(), hashlib.blake2b(digest_size=16)
+    with path.open("rb") as file:
+        for start in (0, about.st_size // 2, max(0, about.st_size - _SAMPLE)):
+            file.seek(start)
+            digest.update(file.read(_SAMPLE))
+    return [_FORMAT, about.st_size, about.st_mtime_ns, digest.hexdigest()]
+
+
+def _open(kept: Path, key: list[Any]) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+    """An index that was made from the manifest as it is now, else None."""
     try:
-        cut = json.loads(line)
-    except ValueError as error:
-        raise DataError(f"{where}: not a line of JSON: {error}") from None
-    if not isinstance(cut, dict) or cut.get("type") not in ("MonoCut", "MultiCut"):
-        raise DataError(f"{where}: not a lhotse cut (expected an object with type MonoCut)")
-    if not isinstance(cut.get("id"), str) or not cut["id"]:
-        raise DataError(f"{where}: the cut has no id")
-    duration = cut.get("duration")
-    if isinstance(duration, bool) or not isinstance(duration, (int, float)) or not 0 < duration < math.inf:
-        raise DataError(f"{where}: {cut['id']}: duration must be a number of seconds above zero, got {duration!r}")
-    if not cut.get("recording") and not cut.get("features"):
-        raise DataError(f"{where}: {cut['id']}: the cut has neither a recording nor features")
-    return cut
+        found = open_columns(kept)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        LOG.warning("%s: cannot be read (%s), made anew", kept, error)
+        return None
+    return found if found[1].get("key") == key else None
 
 
-def _supervision_custom(cut: dict) -> dict:
-    supervisions = cut.get("supervisions") or [{}]
-    return supervisions[0].get("custom") or {}
-
-
-def _count_captions(custom: dict, needed: bool, where: str) -> int:
-    captions = custom.get("caption", [])
-    if not isinstance(captions, list):
-        raise DataError(f"{where}: custom.caption must be a list of texts, got {captions!r}")
-    for caption in captions:
-        if not isinstance(caption, str) or not caption.strip():
-            raise DataError(f"{where}: a caption is empty or not text: {caption!r}")
-    if needed and not captions:
-        raise DataError(f"{where}: the clip has no caption (supervisions[0].custom.caption)")
-    return len(captions)
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Wait until no other process is in such a block; not everywhere can a file be locked, and then all go on."""
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:
+            LOG.info("%s: cannot be locked (%s), so every process makes an index of it", path, error)
+        yield

@@ -49,7 +49,7 @@ class Loader:
     def state(self, value: tuple[int, int]) -> None:
         self.sampler.state = value
         self._state = self.sampler.state
-        if self._state[1] >= len(self):
+        if self._state[1] and self._state[1] >= len(self):  # a plan is made only where it is needed
             self._state = (self._state[0] + 1, 0)
 
     def __len__(self) -> int:

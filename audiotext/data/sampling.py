@@ -1,7 +1,8 @@
 """Which clips go together: batches of like durations, planned for a whole epoch at a time.
 
 The plan of an epoch is a function of (seed, epoch) alone, the share of a process a function of (rank, world), so a
-run resumes at any position at once and two processes split the very plan that one process has.
+run resumes at any position at once and two processes split the very plan that one process has. Plans are arrays, made
+by whole-array operations: ten million clips take about a second and a few bytes each.
 """
 
 from __future__ import annotations
@@ -12,6 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from audiotext.config import ConfigError
+
+_RUN = 20_000  # a bucket is filled in runs of that many clips, all runs at once; no batch has more
+_MOST_BUCKETS = 1000
+_BLOCK = 1 << 20  # clips that are worked on at a time where whole arrays would cost memory
 
 
 @dataclass
@@ -29,13 +34,32 @@ class SamplerConfig:
     shuffle: bool = True
     """Draw a new order every epoch; false keeps clips of a bucket in manifest order."""
     drop_last: bool = False
-    """Leave out each bucket's last, unfilled batch."""
+    """Leave out the last, unfilled batch of each bucket (of each 20,000 clips of a larger one)."""
 
     def __post_init__(self) -> None:
         for name in ("max_duration", "max_clips", "buckets", "quadratic_duration"):
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ConfigError(f"{name}: must be above zero, got {value}")
+        if self.buckets > _MOST_BUCKETS:
+            raise ConfigError(f"buckets: at most {_MOST_BUCKETS}, got {self.buckets}")
+
+
+@dataclass(frozen=True)
+class Plan(Sequence[list[int]]):
+    """The batches of one process in an epoch. Batch i is ``clips[first[k] : end[k]]`` with ``k = picks[i]``."""
+
+    clips: np.ndarray
+    first: np.ndarray
+    end: np.ndarray
+    picks: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.picks)
+
+    def __getitem__(self, i: int) -> list[int]:
+        k = self.picks[i]
+        return self.clips[self.first[k] : self.end[k]].tolist()
 
 
 class BatchSampler:
@@ -59,19 +83,20 @@ class BatchSampler:
         rank: int = 0,
         world: int = 1,
     ):
-        self.durations = np.asarray(durations, dtype=np.float64)
         self.config = config or SamplerConfig()
         self.seed, self.rank, self.world = seed, rank, world
-        if not len(self.durations) or not (np.isfinite(self.durations) & (self.durations > 0)).all():
+        durations = np.asarray(durations, dtype=np.float64)
+        if not len(durations) or not 0 < durations.min() <= durations.max() < np.inf:
             raise ValueError("cannot make batches: no clips, or a clip whose duration is not above zero")
         if not 0 <= rank < world:
             raise ValueError(f"rank {rank} is not one of {world} processes")
         q = self.config.quadratic_duration
-        self._costs = self.durations + (self.durations**2 / q if q else 0.0)
-        self._bucket = assign_buckets(self._costs, self.config.buckets)
-        self._chances = None if weights is None else _normalised(weights, len(self.durations))
+        costs = durations + durations**2 / q if q else durations
+        self._keys = assign_buckets(costs, self.config.buckets).astype(np.uint32) << 16  # (bucket, room) of each clip
+        self._keys |= _room(costs, self.config.max_duration, self.config.max_clips)
+        self._chances = None if weights is None else _normalised(weights, len(durations))
         self._epoch, self._position = 0, 0
-        self._planned: tuple[int, list[list[int]]] | None = None
+        self._planned: tuple[int, Plan] | None = None
 
     @property
     def state(self) -> tuple[int, int]:
@@ -85,9 +110,10 @@ class BatchSampler:
             raise ValueError(f"sampler state {value}: neither number may be below zero")
         self._epoch, self._position = epoch, position
 
-    def batches(self, epoch: int) -> list[list[int]]:
+    def batches(self, epoch: int) -> Plan:
         """This process's batches of an epoch, in order."""
         if self._planned is None or self._planned[0] != epoch:
+            self._planned = None  # its memory is free before the next plan needs as much
             self._planned = (epoch, self._plan(epoch))
         return self._planned[1]
 
@@ -102,57 +128,32 @@ class BatchSampler:
             yield batches[self._position - 1]
         self._epoch, self._position = self._epoch + 1, 0
 
-    def _plan(self, epoch: int) -> list[list[int]]:
+    def _plan(self, epoch: int) -> Plan:
         rng = np.random.default_rng([self.seed, epoch])
-        size = len(self.durations)
-        batches = self._fill(self._draw(rng))
-        _split_to_multiple(batches, self.world)
-        if len(batches) % self.world:
-            raise ValueError(f"{size} clips are too few for {self.world} processes to have a batch each")
-        steps = [batches[i : i + self.world] for i in range(0, len(batches), self.world)]
+        clips = self._draw(rng)
+        keys = self._keys[clips if self._chances is None else clips % len(self._keys)]
+        order = np.argsort((keys >> 16).astype(np.min_scalar_type(self.config.buckets)), kind="stable")
+        clips, keys = clips[order], keys[order]
+        del order
+        edges = np.searchsorted(keys, np.arange(self.config.buckets + 1, dtype=keys.dtype) << 16)
+        first, end = fill(keys.astype(np.uint16), np.diff(edges), self.config.drop_last)
+        del keys
+        first, end = _split_to_multiple(first, end, self.world)
+        if len(first) % self.world:
+            raise ValueError(f"{len(clips)} clips are too few for {self.world} processes to have a batch each")
+        steps = np.arange(len(first) // self.world)
         if self.config.shuffle:
-            steps = [steps[i] for i in rng.permutation(len(steps))]
-        return [step[self.rank] for step in steps]
+            rng.shuffle(steps)
+        return Plan(clips, first, end, steps * self.world + self.rank)
 
     def _draw(self, rng: np.random.Generator) -> np.ndarray:
         """The clips of an epoch in the order drawn."""
-        size = len(self.durations)
+        size = len(self._keys)
         drawn = rng.permutation(size) if self.config.shuffle else np.arange(size)
         if self._chances is not None:
             drawn = draw_weighted(drawn, self._chances, rng)
             drawn = rng.permutation(drawn) if self.config.shuffle else drawn
-        return drawn
-
-    def _fill(self, order: np.ndarray) -> list[list[int]]:
-        """Clips in the order drawn -> full batches, bucket by bucket."""
-        budget, most = self.config.max_duration, self.config.max_clips or len(order)
-        filled: list[list[list[int]]] = [[] for _ in range(int(self._bucket.max()) + 1)]
-        open_: list[list[int]] = [[] for _ in filled]
-        longest = [0.0] * len(filled)
-        clips = order % len(self.durations)
-        drawn = zip(order.tolist(), self._bucket[clips].tolist(), self._costs[clips].tolist(), strict=True)
-        for clip, bucket, cost in drawn:
-            batch, padded = open_[bucket], max(longest[bucket], cost)
-            if batch and (padded * (len(batch) + 1) > budget or len(batch) >= most):
-                filled[bucket].append(batch)
-                batch, padded = [], cost
-                open_[bucket] = batch
-            batch.append(clip)
-            longest[bucket] = padded
-        if not self.config.drop_last or not any(filled):
-            for bucket, batch in enumerate(open_):
-                if batch:
-                    filled[bucket].append(batch)
-        return [batch for bucket in filled for batch in bucket]
-
-
-def assign_buckets(costs: np.ndarray, buckets: int) -> np.ndarray:
-    """The bucket of each clip, 0 the shortest, such that every bucket holds about the same total cost."""
-    order = np.argsort(costs, kind="stable")
-    shares = np.cumsum(costs[order]) / costs.sum()
-    out = np.empty(len(costs), dtype=np.int64)
-    out[order] = np.minimum((shares * buckets - 1e-9).astype(np.int64), buckets - 1).clip(0)
-    return out
+        return drawn.astype(np.min_scalar_type(max(size, int(drawn.max()))))
 
 
 def draw_weighted(order: np.ndarray, chances: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -168,14 +169,86 @@ def draw_weighted(order: np.ndarray, chances: np.ndarray, rng: np.random.Generat
     return np.repeat(order, times) + again * len(order)
 
 
-def _split_to_multiple(batches: list[list[int]], world: int) -> None:
-    """Halve the largest batches, in place, until their number divides by ``world`` or none can be halved."""
-    while len(batches) % world:
-        i = max(range(len(batches)), key=lambda b: len(batches[b]))
-        if len(batches[i]) < 2:
-            return
-        half = len(batches[i]) // 2
-        batches[i : i + 1] = [batches[i][:half], batches[i][half:]]
+def assign_buckets(costs: np.ndarray, buckets: int) -> np.ndarray:
+    """The bucket of each clip, 0 the shortest, such that every bucket holds about the same total cost."""
+    ranked, total, carry = np.sort(costs), costs.sum(), 0.0
+    edges = np.zeros(buckets - 1, dtype=np.int64)  # how many clips lie below each bucket but the first
+    for i in range(0, len(ranked), _BLOCK):
+        sums = ranked[i : i + _BLOCK].copy()
+        sums[0] += carry
+        carry = np.cumsum(sums, out=sums)[-1]
+        edges += np.searchsorted(sums / total * buckets - 1e-9, np.arange(1, buckets))
+    out = np.zeros(len(costs), dtype=np.min_scalar_type(buckets))
+    for edge in edges[edges < len(costs)]:
+        above = costs >= ranked[edge]
+        equal = edge - np.searchsorted(ranked, ranked[edge])  # of clips that cost just that, the first stay below
+        if equal:
+            above[np.flatnonzero(costs == ranked[edge])[:equal]] = False
+        out += above
+    return out
+
+
+def fill(room: np.ndarray, sizes: np.ndarray, drop_last: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Where batches begin and end (M,), filled one after the other with clips that stand bucket by bucket.
+
+    room: the most clips that a batch with this clip may have (N,). sizes: clips of each bucket, N in all. A batch is
+    closed when the next clip would not fit. A large bucket is cut into runs, and the greedy filling is done for all
+    runs and buckets side by side: one array operation per position in a run instead of one loop turn per clip.
+    """
+    sizes = sizes[sizes > 0]
+    lanes = -(-sizes // _RUN)
+    width, lane_of, at = min(_RUN, int(sizes.max())), np.cumsum(lanes) - lanes, np.cumsum(sizes) - sizes
+    table = np.ones((int(lanes.sum()), width), dtype=room.dtype)
+    for size, count, lane, start in zip(sizes, lanes, lane_of, at, strict=True):
+        table[lane : lane + count].reshape(-1)[:size] = room[start : start + size]
+    begins = _begins(table)
+    flags = [begins[a : a + n].reshape(-1)[:size] for size, n, a in zip(sizes, lanes, lane_of, strict=True)]
+    first = np.flatnonzero(np.concatenate(flags))
+    end = np.append(first[1:], len(room))
+    if drop_last:
+        parts = zip(at, sizes, lanes, strict=True)
+        closing = np.concatenate([a + np.minimum(size, _RUN * np.arange(1, n + 1)) for a, size, n in parts])
+        kept = ~np.isin(end, closing)
+        if kept.any():
+            first, end = first[kept], end[kept]
+    return first, end
+
+
+def _begins(table: np.ndarray) -> np.ndarray:
+    """Which clips of every lane begin a batch, from the room that each clip leaves: (lanes, width) -> the same."""
+    columns = np.ascontiguousarray(table.T)
+    begins = np.empty(columns.shape, dtype=bool)
+    least, count = np.zeros((2, len(table)), dtype=table.dtype)
+    for room, begin in zip(columns, begins, strict=True):
+        np.minimum(least, room, out=least)
+        count += 1
+        np.less(least, count, out=begin)
+        np.copyto(least, room, where=begin)
+        np.copyto(count, 1, where=begin)
+    return np.ascontiguousarray(begins.T)
+
+
+def _room(costs: np.ndarray, budget: float, most: int | None) -> np.ndarray:
+    """The most clips that a batch may have whose dearest clip costs that much, at least 1: (N,)."""
+    room = np.empty(len(costs), dtype=np.uint16)
+    for i in range(0, len(costs), _BLOCK):
+        cost = costs[i : i + _BLOCK]
+        count = np.floor(budget / cost)
+        count -= cost * count > budget  # division rounds
+        count += cost * (count + 1) <= budget
+        room[i : i + _BLOCK] = count.clip(1, min(most or _RUN, _RUN))
+    return room
+
+
+def _split_to_multiple(first: np.ndarray, end: np.ndarray, world: int) -> tuple[np.ndarray, np.ndarray]:
+    """Halve the largest batches until their number divides by ``world`` or none can be halved."""
+    while len(first) % world:
+        i = int(np.argmax(end - first))
+        half = (end[i] - first[i]) // 2
+        if not half:
+            break
+        first, end = np.insert(first, i + 1, first[i] + half), np.insert(end, i, first[i] + half)
+    return first, end
 
 
 def _normalised(weights: Sequence[float], size: int) -> np.ndarray:

@@ -41,5 +41,5 @@ def source_weights(dataset: AudioTextDataset, weights: dict[str, float]) -> np.n
 
 def _codes(dataset: AudioTextDataset) -> tuple[list[str], np.ndarray]:
     """(names of the sources, the number of each example's)."""
-    names, codes = np.unique(np.asarray(dataset.index.sources), return_inverse=True)
-    return names.tolist(), codes[dataset.clips]
+    sources = dataset.index.sources
+    return sources.names, sources.codes[dataset.clips]

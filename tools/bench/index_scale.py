@@ -1,0 +1,157 @@
+"""A manifest of ten million clips: how long until the first batch is scheduled, how fast, and in how much memory.
+
+Measures, in a process of its own each time and the median of ``--runs``: opening the index and planning an epoch up to
+its first batch (fresh, and resumed at 90 % of epoch 3), clips scheduled per second from there, and memory above that of
+the imports. lhotse's DynamicBucketingSampler then does the same on ``--lhotse-clips`` cuts of the same manifest, read
+lazily, with icefall's buffer sizes; it reads and draws as it goes, so resuming means doing all that came before.
+
+``python tools/bench/index_scale.py [--clips 10700000] [--folder /tmp/index_scale]`` writes a manifest of 420 bytes a
+clip there (4.5 GB) unless it is there already; its index is made, and timed, on first use.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import statistics
+import subprocess
+import sys
+import time
+from itertools import islice
+from pathlib import Path
+
+import lhotse
+import numpy as np
+
+from audiotext.atomic import replacing
+from audiotext.data.dataset import AudioTextDataset
+from audiotext.data.index import ManifestIndex
+from audiotext.data.loader import make_loader
+from audiotext.data.progress import progress
+from audiotext.data.sampling import SamplerConfig
+from audiotext.frontend.fbank import FbankConfig
+
+CONFIG = SamplerConfig(max_duration=600.0, buckets=30)
+BUFFER, SHUFFLE = 20_000, 200_000  # icefall: buffer_size=num_buckets * 2000, shuffle_buffer_size=num_buckets * 5000
+
+
+def write(path: Path, clips: int) -> None:
+    """A manifest of that many clips whose audio does not exist; durations are log-normal around 9 s, 0.3 to 30 s."""
+    rng = np.random.default_rng(0)
+    seconds = rng.lognormal(2.2, 0.7, clips).clip(0.3, 30).round(2)
+    with replacing(path) as temporary, temporary.open("w") as file:
+        for i, duration in enumerate(progress(seconds.tolist(), clips, path.name)):
+            samples = round(duration * 16000)
+            recording = {
+                "id": f"clip-{i:08d}", "sources": [{"type": "file", "channels": [0], "source": f"/d/{i:08d}.flac"}],
+                "sampling_rate": 16000, "num_samples": samples, "duration": duration, "channel_ids": [0],
+            }  # fmt: skip
+            custom = {"caption": [f"a sound, the {i}th of many"], "domain": "sound", "source": f"s{i % 7}"}
+            segment = {"id": f"clip-{i:08d}", "recording_id": f"clip-{i:08d}", "start": 0.0, "duration": duration,
+                       "channel": 0, "custom": custom}  # fmt: skip
+            cut = {"id": f"clip-{i:08d}", "start": 0.0, "duration": duration, "channel": 0,
+                   "supervisions": [segment], "recording": recording, "type": "MonoCut"}  # fmt: skip
+            file.write(json.dumps(cut) + "\n")
+
+
+def ours(path: Path, resumed: bool) -> dict[str, float]:
+    """Seconds, clips per second and MB from nothing to the first batch of keys, and of 2,000 batches from there."""
+    frontend, before, started = FbankConfig().build(), memory("VmRSS"), time.perf_counter()
+    cpu = time.process_time()
+    index = ManifestIndex(path)
+    opened = time.perf_counter()
+    loader = make_loader(AudioTextDataset(index, frontend, max_clip_seconds=20.0), CONFIG, seed=1)
+    if resumed:
+        loader.state = (3, round(0.9 * 224 / 10.7e6 * 1e3 * len(index)))
+    loader.sampler.state = loader.state
+    batches = iter(loader.sampler)
+    next(batches)
+    first, first_cpu = time.perf_counter(), time.process_time()
+    clips = sum(len(batch) for batch in islice(batches, 2000))
+    after = time.perf_counter()
+    return {
+        "open, s": opened - started,
+        "first batch, s": first - started,
+        "first batch, CPU s": first_cpu - cpu,
+        "clips/s": clips / (after - first),
+        "clips/s of the plan": len(index) / (first - opened),
+        "MB now": memory("VmRSS") - before,
+        "MB at most": memory("VmHWM") - before,
+    }
+
+
+def theirs(path: Path, clips: int) -> dict[str, float]:
+    """The same for lhotse's sampler, over the first ``clips`` cuts."""
+    before, started = memory("VmRSS"), time.perf_counter()
+    cpu = time.process_time()
+    cuts = lhotse.CutSet.from_jsonl_lazy(path)
+    opened = time.perf_counter()
+    sampler = lhotse.dataset.DynamicBucketingSampler(
+        cuts.subset(first=clips), max_duration=CONFIG.max_duration, shuffle=True, num_buckets=CONFIG.buckets,
+        buffer_size=BUFFER, shuffle_buffer_size=SHUFFLE, drop_last=False, seed=1,
+    )  # fmt: skip
+    batches = iter(sampler)
+    done = len(next(batches))
+    first, first_cpu = time.perf_counter(), time.process_time()
+    done += sum(len(batch) for batch in batches)
+    after = time.perf_counter()
+    return {
+        "open, s": opened - started,
+        "first batch, s": first - started,
+        "first batch, CPU s": first_cpu - cpu,
+        "clips/s": done / (after - started),
+        "MB now": memory("VmRSS") - before,
+        "MB at most": memory("VmHWM") - before,
+    }
+
+
+def memory(field: str) -> float:
+    """MB of this process by its name in /proc/self/status: VmRSS is what it holds, VmHWM the most it ever held."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(field):
+            return int(line.split()[1]) / 1e3
+    raise ValueError(field)
+
+
+def medians(runs: int, *args: str) -> dict[str, float]:
+    """The medians over runs of this script in new processes."""
+    found = []
+    for _ in range(runs):
+        done = subprocess.run([sys.executable, __file__, *args], check=True, stdout=subprocess.PIPE, text=True)
+        found.append(json.loads(done.stdout.splitlines()[-1]))
+    return {name: statistics.median(row[name] for row in found) for name in found[0]}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clips", type=int, default=10_700_000, help="clips of the manifest (10,700,000)")
+    parser.add_argument("--lhotse-clips", type=int, default=100_000, help="cuts that lhotse's sampler gets (100,000)")
+    parser.add_argument("--runs", type=int, default=5, help="runs of which the median is taken (5)")
+    parser.add_argument("--folder", type=Path, default=Path("/tmp/index_scale"), help="where the manifest is kept")
+    parser.add_argument("--one", choices=("fresh", "resumed", "lhotse"), help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    path = args.folder / f"{args.clips}.jsonl"
+    if args.one:
+        result = theirs(path, args.lhotse_clips) if args.one == "lhotse" else ours(path, args.one == "resumed")
+        print(json.dumps(result))
+        return
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    if not path.is_file():
+        write(path, args.clips)
+    ManifestIndex(path)
+    common = ["--clips", str(args.clips), "--lhotse-clips", str(args.lhotse_clips), "--folder", str(args.folder)]
+    columns = {name: medians(args.runs, "--one", name, *common) for name in ("fresh", "resumed", "lhotse")}
+    print(f"{args.clips:,} clips, lhotse on the first {args.lhotse_clips:,}; medians of {args.runs} runs; "
+          f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; lhotse {lhotse.__version__}, "
+          f"numpy {np.__version__}")  # fmt: skip
+    print(f"{'':22}{'fresh':>14}{'at 90 %':>14}{'lhotse':>14}{'lhotse/fresh':>14}")
+    for name in columns["fresh"]:
+        row = [column.get(name) for column in columns.values()]
+        ratio = f"{row[2] / row[0]:14.3g}" if row[2] is not None and row[0] else f"{'':14}"
+        print(f"{name:22}" + "".join(f"{v:14,.3f}" if v is not None else f"{'-':>14}" for v in row) + ratio)
+
+
+if __name__ == "__main__":
+    main()
