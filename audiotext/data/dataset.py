@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from audiotext.config import ConfigError
-from audiotext.data.audio import read_cut
+from audiotext.data.audio import AudioError, read_cut
 from audiotext.data.corpus import DataError
 from audiotext.data.index import ManifestIndex
 from audiotext.data.perturb import DRAWS, Perturb
@@ -60,6 +60,13 @@ class BadClip:
 
     id: str
     reason: str
+    kind: str = "error"
+    """The reason in a word or two, to count by."""
+
+    @classmethod
+    def of(cls, id: str, error: Exception) -> BadClip:
+        kind = error.kind if isinstance(error, AudioError) else type(error).__name__
+        return cls(id, str(error) or type(error).__name__, kind)
 
 
 @dataclass
@@ -145,7 +152,7 @@ class AudioTextDataset(Dataset):
         except _Bad as bad:
             return bad.args[0]
         except Exception as error:  # decoders and storages raise anything; one bad clip must not end a run
-            return BadClip(id_, str(error) or type(error).__name__)
+            return BadClip.of(id_, error)
         return Example(texts, feats, self._caption(texts, item, chance[1]), duration)
 
     def _caption(self, texts: Texts, item: int, chance: float) -> str:
@@ -205,7 +212,7 @@ class AudioTextDataset(Dataset):
                 parts.append(feats.half())
                 texts.append(texts_of(cut))
             except Exception as error:
-                texts.append(BadClip(self.index.ids[clip], str(error) or type(error).__name__))
+                texts.append(BadClip.of(self.index.ids[clip], error))
             starts.append(starts[-1] + (len(parts[-1]) if isinstance(texts[-1], Texts) else 0))
         if not parts:
             raise DataError(f"{self.index.path}: not one clip can be loaded; the first fails with: {texts[0].reason}")
@@ -263,7 +270,7 @@ def load_features(
     with torch.no_grad():
         feats = frontend(Padded(wave, torch.tensor([wave.shape[1]])))
     if not feats.data.shape[1]:
-        raise DataError(f"{cut.id}: {seconds:g} s are too short for one frame")
+        raise AudioError(f"{cut.id}: {seconds:g} s are too short for one frame", "too short")
     return feats.data[0], frontend.frame_shift
 
 
@@ -274,7 +281,10 @@ def _stored_features(cut: Cut, offset: float, seconds: float) -> Tensor:
     if reader is None:
         raise DataError(f"{cut.id}: features are stored as {stored.storage_type!r}, which lhotse cannot read here")
     left, count = _frame_span(cut.start - stored.start + offset, seconds, stored.frame_shift, stored.num_frames)
-    values = reader(stored.storage_path).read(stored.storage_key, left, left + count)
+    try:
+        values = reader(stored.storage_path).read(stored.storage_key, left, left + count)
+    except (OSError, ValueError) as error:
+        raise AudioError(f"{cut.id}: its stored features cannot be read: {error}", "features unreadable") from None
     if not len(values):
         raise DataError(f"{cut.id}: the stored features are empty")
     return torch.from_numpy(np.asarray(values, dtype=np.float32))
