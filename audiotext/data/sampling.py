@@ -16,7 +16,7 @@ from audiotext.config import ConfigError
 
 _RUN = 20_000  # a bucket is filled in runs of that many clips, all runs at once; no batch has more
 _MOST_BUCKETS = 1000
-_BLOCK = 1 << 19  # clips that are worked on at a time where whole arrays would cost memory
+_BLOCK = 1 << 16  # clips that are worked on at a time, few enough for the cache
 # What planning must know of a draw is packed into one integer, which is shuffled: bucket, room (15 bits), clip.
 _ROOM_BITS, _CLIP_BITS = 15, 38
 
@@ -169,11 +169,12 @@ def assign_buckets(costs: np.ndarray, buckets: int) -> np.ndarray:
     values = ranked[edges]
     below = edges - np.searchsorted(ranked, values)  # of clips that cost just that, the first few stay below
     del ranked
-    out, tied = np.empty(len(costs), dtype=np.min_scalar_type(buckets)), []
+    out, tied = np.zeros(len(costs), dtype=np.min_scalar_type(buckets)), []
     lowest = np.append(-np.inf, values)
     for i in range(0, len(costs), _BLOCK):
         cost, bucket = costs[i : i + _BLOCK], out[i : i + _BLOCK]
-        bucket[:] = np.searchsorted(values, cost, side="right")
+        for value in values:  # a binary search takes four times as long for 30 buckets
+            bucket += cost >= value
         tied.append(np.flatnonzero(lowest[bucket] == cost) + i)
     tied = np.concatenate(tied)
     for value in np.unique(values):
@@ -183,7 +184,7 @@ def assign_buckets(costs: np.ndarray, buckets: int) -> np.ndarray:
 
 
 def by_bucket(draws: np.ndarray, buckets: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Draws (N,) -> their clips and rooms (N,), bucket by bucket and else in the order drawn, and the buckets' sizes."""
+    """Draws (N,) -> clips and rooms (N,), bucket by bucket and else in the order drawn, and the buckets' sizes."""
     kind = np.min_scalar_type(buckets)
     bucket = np.concatenate([(part >> _ROOM_BITS + _CLIP_BITS).astype(kind) for part in _blocks(draws)])
     sizes = np.sum([np.bincount(part, minlength=buckets) for part in _blocks(bucket)], axis=0)

@@ -5,8 +5,8 @@ its first batch (fresh, and resumed at 90 % of epoch 3), clips scheduled per sec
 the imports. lhotse's DynamicBucketingSampler then does the same on ``--lhotse-clips`` cuts of the same manifest, read
 lazily, with icefall's buffer sizes; it reads and draws as it goes, so resuming means doing all that came before.
 
-``python tools/bench/index_scale.py [--clips 10700000] [--folder /tmp/index_scale]`` writes a manifest of 420 bytes a
-clip there (4.5 GB) unless it is there already; its index is made, and timed, on first use.
+``python tools/bench/index_scale.py [--clips 10700000] [--folder /tmp/index_scale]`` writes a manifest of 500 bytes a
+clip there (5.4 GB) unless it is there already; its index is made, and timed, on first use.
 """
 
 from __future__ import annotations
