@@ -56,15 +56,14 @@ def write(path: Path, clips: int) -> None:
             file.write(json.dumps(cut) + "\n")
 
 
-def ours(path: Path, resumed: bool) -> dict[str, float]:
+def ours(path: Path, state: tuple[int, int]) -> dict[str, float]:
     """Seconds, clips per second and MB from nothing to the first batch of keys, and of 2,000 batches from there."""
     frontend, before, started = FbankConfig().build(), memory("VmRSS"), time.perf_counter()
     cpu = time.process_time()
     index = ManifestIndex(path)
     opened = time.perf_counter()
     loader = make_loader(AudioTextDataset(index, frontend, max_clip_seconds=20.0), CONFIG, seed=1)
-    if resumed:
-        loader.state = (3, round(0.9 * 224 / 10.7e6 * 1e3 * len(index)))
+    loader.state = state
     loader.sampler.state = loader.state
     batches = iter(loader.sampler)
     next(batches)
@@ -76,7 +75,8 @@ def ours(path: Path, resumed: bool) -> dict[str, float]:
         "first batch, s": first - started,
         "first batch, CPU s": first_cpu - cpu,
         "clips/s": clips / (after - first),
-        "clips/s of the plan": len(index) / (first - opened),
+        "clips/s with the plan": len(index) / (first - opened),
+        "batches an epoch": len(loader),
         "MB now": memory("VmRSS") - before,
         "MB at most": memory("VmHWM") - before,
     }
@@ -131,11 +131,12 @@ def main() -> None:
     parser.add_argument("--lhotse-clips", type=int, default=100_000, help="cuts that lhotse's sampler gets (100,000)")
     parser.add_argument("--runs", type=int, default=5, help="runs of which the median is taken (5)")
     parser.add_argument("--folder", type=Path, default=Path("/tmp/index_scale"), help="where the manifest is kept")
-    parser.add_argument("--one", choices=("fresh", "resumed", "lhotse"), help=argparse.SUPPRESS)
+    parser.add_argument("--one", choices=("ours", "lhotse"), help=argparse.SUPPRESS)
+    parser.add_argument("--state", type=int, nargs=2, default=(0, 0), help=argparse.SUPPRESS)
     args = parser.parse_args()
     path, head = args.folder / f"{args.clips}.jsonl", args.folder / f"{args.clips}.first{args.lhotse_clips}.jsonl"
     if args.one:
-        print(json.dumps(theirs(head) if args.one == "lhotse" else ours(path, args.one == "resumed")))
+        print(json.dumps(ours(path, tuple(args.state)) if args.one == "ours" else theirs(head)))
         return
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if not path.is_file():
@@ -144,7 +145,10 @@ def main() -> None:
     with path.open("rb") as whole, replacing(head) as temporary, temporary.open("wb") as file:
         file.writelines(islice(whole, args.lhotse_clips))
     common = ["--clips", str(args.clips), "--lhotse-clips", str(args.lhotse_clips), "--folder", str(args.folder)]
-    columns = {name: medians(args.runs, "--one", name, *common) for name in ("fresh", "resumed", "lhotse")}
+    columns = {"fresh": medians(args.runs, "--one", "ours", *common)}
+    position = str(round(0.9 * columns["fresh"]["batches an epoch"]))
+    columns["resumed"] = medians(args.runs, "--one", "ours", *common, "--state", "3", position)
+    columns["lhotse"] = medians(args.runs, "--one", "lhotse", *common)
     print(f"{args.clips:,} clips, lhotse on the first {args.lhotse_clips:,}; medians of {args.runs} runs; "
           f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; lhotse {lhotse.__version__}, "
           f"numpy {np.__version__}")  # fmt: skip
