@@ -16,7 +16,9 @@ from audiotext.config import ConfigError
 
 _RUN = 20_000  # a bucket is filled in runs of that many clips, all runs at once; no batch has more
 _MOST_BUCKETS = 1000
-_BLOCK = 1 << 20  # clips that are worked on at a time where whole arrays would cost memory
+_BLOCK = 1 << 16  # clips that are worked on at a time, few enough for the cache
+# What planning must know of a draw is packed into one integer, which is shuffled: bucket, room (15 bits), clip.
+_ROOM_BITS, _CLIP_BITS = 15, 38
 
 
 @dataclass
@@ -92,7 +94,7 @@ class BatchSampler:
             raise ValueError(f"rank {rank} is not one of {world} processes")
         q = self.config.quadratic_duration
         costs = durations + durations**2 / q if q else durations
-        self._keys = assign_buckets(costs, self.config.buckets).astype(np.uint32) << 16  # (bucket, room) of each clip
+        self._keys = assign_buckets(costs, self.config.buckets).astype(np.uint32) << _ROOM_BITS
         self._keys |= _room(costs, self.config.max_duration, self.config.max_clips)
         self._chances = None if weights is None else _normalised(weights, len(durations))
         self._epoch, self._position = 0, 0
@@ -130,14 +132,9 @@ class BatchSampler:
 
     def _plan(self, epoch: int) -> Plan:
         rng = np.random.default_rng([self.seed, epoch])
-        clips = self._draw(rng)
-        keys = self._keys[clips if self._chances is None else clips % len(self._keys)]
-        order = np.argsort((keys >> 16).astype(np.min_scalar_type(self.config.buckets)), kind="stable")
-        clips, keys = clips[order], keys[order]
-        del order
-        edges = np.searchsorted(keys, np.arange(self.config.buckets + 1, dtype=keys.dtype) << 16)
-        first, end = fill(keys.astype(np.uint16), np.diff(edges), self.config.drop_last)
-        del keys
+        clips, room, sizes = by_bucket(self._draw(rng), self.config.buckets)
+        first, end = fill(room, sizes, self.config.drop_last)
+        del room
         first, end = _split_to_multiple(first, end, self.world)
         if len(first) % self.world:
             raise ValueError(f"{len(clips)} clips are too few for {self.world} processes to have a batch each")
@@ -147,13 +144,21 @@ class BatchSampler:
         return Plan(clips, first, end, steps * self.world + self.rank)
 
     def _draw(self, rng: np.random.Generator) -> np.ndarray:
-        """The clips of an epoch in the order drawn."""
+        """The draws of an epoch in their order: bucket, room and clip in one integer (N,)."""
         size = len(self._keys)
-        drawn = rng.permutation(size) if self.config.shuffle else np.arange(size)
         if self._chances is not None:
-            drawn = draw_weighted(drawn, self._chances, rng)
-            drawn = rng.permutation(drawn) if self.config.shuffle else drawn
-        return drawn.astype(np.min_scalar_type(max(size, int(drawn.max()))))
+            order = rng.permutation(size) if self.config.shuffle else np.arange(size)
+            clips = draw_weighted(order, self._chances, rng)
+            if clips.max() >> _CLIP_BITS:
+                raise ValueError("a clip's weight is so high that it would be drawn too often to count")
+            clips = rng.permutation(clips) if self.config.shuffle else clips
+            return clips | self._keys[clips % size].astype(np.int64) << _CLIP_BITS
+        draws = self._keys.astype(np.int64)
+        draws <<= _CLIP_BITS
+        draws |= np.arange(size)
+        if self.config.shuffle:
+            rng.shuffle(draws)
+        return draws
 
 
 def draw_weighted(order: np.ndarray, chances: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -178,14 +183,44 @@ def assign_buckets(costs: np.ndarray, buckets: int) -> np.ndarray:
         sums[0] += carry
         carry = np.cumsum(sums, out=sums)[-1]
         edges += np.searchsorted(sums / total * buckets - 1e-9, np.arange(1, buckets))
-    out = np.zeros(len(costs), dtype=np.min_scalar_type(buckets))
-    for edge in edges[edges < len(costs)]:
-        above = costs >= ranked[edge]
-        equal = edge - np.searchsorted(ranked, ranked[edge])  # of clips that cost just that, the first stay below
-        if equal:
-            above[np.flatnonzero(costs == ranked[edge])[:equal]] = False
-        out += above
+    edges = edges[edges < len(costs)]
+    values = ranked[edges]
+    below = edges - np.searchsorted(ranked, values)  # of clips that cost just that, the first few stay below
+    del ranked
+    out, tied = np.zeros(len(costs), dtype=np.min_scalar_type(buckets)), []
+    lowest = np.append(-np.inf, values)
+    for i in range(0, len(costs), _BLOCK):
+        cost, bucket = costs[i : i + _BLOCK], out[i : i + _BLOCK]
+        for value in values:  # a binary search takes four times as long for 30 buckets
+            bucket += cost >= value
+        tied.append(np.flatnonzero(lowest[bucket] == cost) + i)
+    tied = np.concatenate(tied)
+    for value in np.unique(values):
+        same, edge = tied[costs[tied] == value], below[values == value]
+        out[same] -= (len(edge) - np.searchsorted(edge, np.arange(len(same)), side="right")).astype(out.dtype)
     return out
+
+
+def by_bucket(draws: np.ndarray, buckets: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draws (N,) -> clips and rooms (N,), bucket by bucket and else in the order drawn, and the buckets' sizes."""
+    kind = np.min_scalar_type(buckets)
+    bucket = np.concatenate([(part >> _ROOM_BITS + _CLIP_BITS).astype(kind) for part in _blocks(draws)])
+    sizes = np.sum([np.bincount(part, minlength=buckets) for part in _blocks(bucket)], axis=0)
+    at = np.cumsum(sizes) - sizes
+    highest = max(int((part & (1 << _CLIP_BITS) - 1).max()) for part in _blocks(draws))
+    clips = np.empty(len(draws), dtype=np.min_scalar_type(max(highest, 1 << 16)))
+    room = np.empty(len(draws), dtype=np.uint16)
+    for part, of in zip(_blocks(draws), _blocks(bucket), strict=True):
+        part, counts = part[np.argsort(of, kind="stable")], np.bincount(of, minlength=buckets)
+        for start, end, count in zip(at, np.cumsum(counts), counts, strict=True):
+            clips[start : start + count] = part[end - count : end] & (1 << _CLIP_BITS) - 1
+            room[start : start + count] = part[end - count : end] >> _CLIP_BITS & (1 << _ROOM_BITS) - 1
+        at += counts
+    return clips, room, sizes
+
+
+def _blocks(values: np.ndarray) -> Iterator[np.ndarray]:
+    return (values[i : i + _BLOCK] for i in range(0, len(values), _BLOCK))
 
 
 def fill(room: np.ndarray, sizes: np.ndarray, drop_last: bool = False) -> tuple[np.ndarray, np.ndarray]:

@@ -2,11 +2,11 @@
 
 Measures, in a process of its own each time and the median of ``--runs``: opening the index and planning an epoch up to
 its first batch (fresh, and resumed at 90 % of epoch 3), clips scheduled per second from there, and memory above that of
-the imports. lhotse's DynamicBucketingSampler then does the same on ``--lhotse-clips`` cuts of the same manifest, read
-lazily, with icefall's buffer sizes; it reads and draws as it goes, so resuming means doing all that came before.
+the imports. lhotse's DynamicBucketingSampler then does the same on the first ``--lhotse-clips`` cuts of the manifest,
+read lazily, with icefall's buffer sizes; it reads and draws as it goes, so resuming means doing all that came before.
 
-``python tools/bench/index_scale.py [--clips 10700000] [--folder /tmp/index_scale]`` writes a manifest of 420 bytes a
-clip there (4.5 GB) unless it is there already; its index is made, and timed, on first use.
+``python tools/bench/index_scale.py [--clips 10700000] [--folder /tmp/index_scale]`` writes a manifest of 500 bytes a
+clip there (5.4 GB) unless it is there already; its index is made, and timed, on first use.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from audiotext.data.sampling import SamplerConfig
 from audiotext.frontend.fbank import FbankConfig
 
 CONFIG = SamplerConfig(max_duration=600.0, buckets=30)
-BUFFER, SHUFFLE = 20_000, 200_000  # icefall: buffer_size=num_buckets * 2000, shuffle_buffer_size=num_buckets * 5000
+BUFFER, SHUFFLE = CONFIG.buckets * 2000, CONFIG.buckets * 5000  # as icefall's data modules have it
 
 
 def write(path: Path, clips: int) -> None:
@@ -56,15 +56,14 @@ def write(path: Path, clips: int) -> None:
             file.write(json.dumps(cut) + "\n")
 
 
-def ours(path: Path, resumed: bool) -> dict[str, float]:
+def ours(path: Path, state: tuple[int, int]) -> dict[str, float]:
     """Seconds, clips per second and MB from nothing to the first batch of keys, and of 2,000 batches from there."""
     frontend, before, started = FbankConfig().build(), memory("VmRSS"), time.perf_counter()
     cpu = time.process_time()
     index = ManifestIndex(path)
     opened = time.perf_counter()
     loader = make_loader(AudioTextDataset(index, frontend, max_clip_seconds=20.0), CONFIG, seed=1)
-    if resumed:
-        loader.state = (3, round(0.9 * 224 / 10.7e6 * 1e3 * len(index)))
+    loader.state = state
     loader.sampler.state = loader.state
     batches = iter(loader.sampler)
     next(batches)
@@ -76,20 +75,21 @@ def ours(path: Path, resumed: bool) -> dict[str, float]:
         "first batch, s": first - started,
         "first batch, CPU s": first_cpu - cpu,
         "clips/s": clips / (after - first),
-        "clips/s of the plan": len(index) / (first - opened),
+        "clips/s with the plan": len(index) / (first - opened),
+        "batches an epoch": len(loader),
         "MB now": memory("VmRSS") - before,
         "MB at most": memory("VmHWM") - before,
     }
 
 
-def theirs(path: Path, clips: int) -> dict[str, float]:
-    """The same for lhotse's sampler, over the first ``clips`` cuts."""
+def theirs(path: Path) -> dict[str, float]:
+    """The same for lhotse's sampler."""
     before, started = memory("VmRSS"), time.perf_counter()
     cpu = time.process_time()
     cuts = lhotse.CutSet.from_jsonl_lazy(path)
     opened = time.perf_counter()
     sampler = lhotse.dataset.DynamicBucketingSampler(
-        cuts.subset(first=clips), max_duration=CONFIG.max_duration, shuffle=True, num_buckets=CONFIG.buckets,
+        cuts, max_duration=CONFIG.max_duration, shuffle=True, num_buckets=CONFIG.buckets,
         buffer_size=BUFFER, shuffle_buffer_size=SHUFFLE, drop_last=False, seed=1,
     )  # fmt: skip
     batches = iter(sampler)
@@ -121,6 +121,7 @@ def medians(runs: int, *args: str) -> dict[str, float]:
     for _ in range(runs):
         done = subprocess.run([sys.executable, __file__, *args], check=True, stdout=subprocess.PIPE, text=True)
         found.append(json.loads(done.stdout.splitlines()[-1]))
+        logging.info("%s: %s", args[1], ", ".join(f"{name} {value:,.3f}" for name, value in found[-1].items()))
     return {name: statistics.median(row[name] for row in found) for name in found[0]}
 
 
@@ -130,19 +131,24 @@ def main() -> None:
     parser.add_argument("--lhotse-clips", type=int, default=100_000, help="cuts that lhotse's sampler gets (100,000)")
     parser.add_argument("--runs", type=int, default=5, help="runs of which the median is taken (5)")
     parser.add_argument("--folder", type=Path, default=Path("/tmp/index_scale"), help="where the manifest is kept")
-    parser.add_argument("--one", choices=("fresh", "resumed", "lhotse"), help=argparse.SUPPRESS)
+    parser.add_argument("--one", choices=("ours", "lhotse"), help=argparse.SUPPRESS)
+    parser.add_argument("--state", type=int, nargs=2, default=(0, 0), help=argparse.SUPPRESS)
     args = parser.parse_args()
-    path = args.folder / f"{args.clips}.jsonl"
+    path, head = args.folder / f"{args.clips}.jsonl", args.folder / f"{args.clips}.first{args.lhotse_clips}.jsonl"
     if args.one:
-        result = theirs(path, args.lhotse_clips) if args.one == "lhotse" else ours(path, args.one == "resumed")
-        print(json.dumps(result))
+        print(json.dumps(ours(path, tuple(args.state)) if args.one == "ours" else theirs(head)))
         return
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if not path.is_file():
         write(path, args.clips)
     ManifestIndex(path)
+    with path.open("rb") as whole, replacing(head) as temporary, temporary.open("wb") as file:
+        file.writelines(islice(whole, args.lhotse_clips))
     common = ["--clips", str(args.clips), "--lhotse-clips", str(args.lhotse_clips), "--folder", str(args.folder)]
-    columns = {name: medians(args.runs, "--one", name, *common) for name in ("fresh", "resumed", "lhotse")}
+    columns = {"fresh": medians(args.runs, "--one", "ours", *common)}
+    position = str(round(0.9 * columns["fresh"]["batches an epoch"]))
+    columns["resumed"] = medians(args.runs, "--one", "ours", *common, "--state", "3", position)
+    columns["lhotse"] = medians(args.runs, "--one", "lhotse", *common)
     print(f"{args.clips:,} clips, lhotse on the first {args.lhotse_clips:,}; medians of {args.runs} runs; "
           f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; lhotse {lhotse.__version__}, "
           f"numpy {np.__version__}")  # fmt: skip
