@@ -99,6 +99,26 @@ def test_schedules_follow_the_step_and_its_scale():
     assert float(rate) == 0.0
 
 
+def test_what_acts_in_training_has_the_reference_settings():
+    """Ranges of balancers, limits of whitenings, rates of skipping and dropout, with their schedules (k2-fsa)."""
+    golden = json.loads((GOLDEN / "zipformer_training.json").read_text())
+    shape = {"front": "conv2d", "layers": [1, 2], "downsampling": [1, 4], "dims": [24, 32]}
+    modules = dict(from_tree(ZipformerConfig, TINY | shape).build(80).named_modules())
+    fields = {
+        "balancers": ("min_positive", "max_positive", "min_abs", "max_abs", "probability"),
+        "whitens": ("limit", "groups", "grad_scale", "probability"),
+    }
+
+    def value(x: object) -> object:
+        return [[step, pytest.approx(y, abs=1e-6)] for step, y in x.points] if isinstance(x, ScheduledFloat) else x
+
+    for kind, names in fields.items():
+        for name, expected in golden[kind].items():
+            assert [value(getattr(modules[name], field)) for field in names] == expected, name
+    for name, expected in golden["schedules"].items():
+        assert value(modules[name]) == expected, name
+
+
 def test_schedule_is_a_line_through_its_points():
     number = ScheduledFloat((10, 1.0), (20, 3.0))
     assert [number.at(step) for step in (0, 10, 15, 20, 30)] == [1.0, 1.0, 2.0, 3.0, 3.0]
