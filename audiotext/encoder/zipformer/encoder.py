@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from audiotext.encoder.zipformer.chunk import Chunks
 from audiotext.encoder.zipformer.layer import ZipformerLayer
 from audiotext.encoder.zipformer.schedule import ScheduledFloat, set_step
 from audiotext.encoder.zipformer.stack import Downsample, DownsampledStack, Stack
+from audiotext.encoder.zipformer.swoosh import use_swoosh
 from audiotext.types import EncoderOutput, Padded, length_mask
 
 WARMUP_STEPS = 4000
@@ -58,6 +59,8 @@ class ZipformerConfig:
     left_context_frames: tuple[int, ...] = (-1,)
     """With causal: front frames that attention sees before the chunk, -1 for all; rounded down to whole chunks, but one
     at least. Drawn as chunk_size is. icefall's recipe: 64, 128, 256, -1."""
+    swoosh: Literal["torch", "k2"] = "torch"
+    """What computes the activations: k2 keeps an 8-bit gradient for less memory, and must be installed."""
     step_scale: float = 1.0
     """Stretches all schedules (warm-up over 4,000 steps, others over 20,000): 0.1 suits a run ten times as short."""
 
@@ -122,6 +125,7 @@ class ZipformerEncoder(Encoder):
         self.encoder = Zipformer(config, stacks)
         self.output_dim = max(stack["dims"] for stack in stacks)
         self.subsampling = self.encoder_embed.subsampling * config.output_downsampling
+        use_swoosh(self, config.swoosh)
 
     def forward(self, feats: Padded) -> EncoderOutput:
         return self.encoder(self.encoder_embed(feats))
