@@ -16,24 +16,26 @@ from audiotext import text as _texts  # noqa: F401
 from audiotext.config import ConfigError, part
 from audiotext.encoder.base import ENCODERS
 from audiotext.frontend.base import FRONTENDS
+from audiotext.head.classifier import ClassifierConfig
 from audiotext.head.pooling import POOLINGS
 from audiotext.head.projection import Projection
 from audiotext.text.base import TEXT_DECODERS, TEXT_ENCODERS
 from audiotext.text.tokenizer import Tokenizer
 from audiotext.types import EncoderOutput, Padded
 
-OPTIONAL_PARTS = ("text_encoder", "text_decoder")
+OPTIONAL_PARTS = ("text_encoder", "text_decoder", "classifier")
 
 
 @dataclass
 class ModelConfig:
-    """Every part of a model. ``text_encoder`` and ``text_decoder`` may be null."""
+    """Every part of a model. ``text_encoder``, ``text_decoder`` and ``classifier`` may be null."""
 
     frontend: Any = part(FRONTENDS, "fbank")
     encoder: Any = part(ENCODERS, "zipformer")
     pooling: Any = part(POOLINGS, "mean")
     text_encoder: Any = part(TEXT_ENCODERS)
     text_decoder: Any = part(TEXT_DECODERS)
+    classifier: ClassifierConfig | None = None
     embed_dim: int = 256
     """Width E of the space that audio and text share."""
     pool_first: bool = False
@@ -52,7 +54,7 @@ class ModelConfig:
 
 
 class AudioTextModel(nn.Module):
-    """An audio encoder with, where the config names them, a text encoder and a text decoder."""
+    """An audio encoder with, where the config names them, a text encoder, a text decoder and a classifier."""
 
     def __init__(self, config: ModelConfig, tokenizer: Tokenizer | None = None):
         super().__init__()
@@ -74,6 +76,7 @@ class AudioTextModel(nn.Module):
             self.text_projection = Projection(self.text_encoder.output_dim, config.embed_dim, config.embed_dim)
         if config.text_decoder is not None:
             self.text_decoder = config.text_decoder.build(tokenizer.vocab_size, width)
+        self.classifier = config.classifier.build(width) if config.classifier is not None else None
 
     @property
     def device(self) -> torch.device:
@@ -111,6 +114,12 @@ class AudioTextModel(nn.Module):
             output, self.tokenizer.bos_id, self.tokenizer.eos_id, max_tokens=max_tokens, beam=beam
         )
         return self.tokenizer.decode(ids)
+
+    def classify(self, feats: Padded) -> Tensor:
+        """Filterbanks -> logits (B, C) of the classes ``classifier.labels``."""
+        self._require("classifier", "classify audio")
+        output = self.encode_audio(feats)
+        return self.classifier(output.frames, output.mask())
 
     def set_step(self, step: int) -> None:
         """Pass the trainer's step to parts whose strength follows a schedule."""

@@ -35,6 +35,8 @@ TREES = {
         "pos_dim": 16,
     },
 }  # fmt: skip
+TREES["zipformer-causal"] = TREES["zipformer"] | {"causal": True}
+TREES["zipformer-chunks"] = TREES["zipformer-causal"] | {"chunk_size": [16], "left_context_frames": [32]}
 
 
 def build(case: str, **changes):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,7 +17,7 @@ from audiotext.encoder.zipformer.attention import by_distance
 from audiotext.encoder.zipformer.balance import Balancer, Whiten, _Balance, limit_parameter, whitening
 from audiotext.encoder.zipformer.norm import BiasNorm
 from audiotext.encoder.zipformer.schedule import ScheduledFloat, set_step
-from audiotext.encoder.zipformer.swoosh import swoosh
+from audiotext.encoder.zipformer.swoosh import k2_swoosh, swoosh
 from audiotext.types import Padded
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -99,6 +101,26 @@ def test_schedules_follow_the_step_and_its_scale():
     assert float(rate) == 0.0
 
 
+def test_what_acts_in_training_has_the_reference_settings():
+    """Ranges of balancers, limits of whitenings, rates of skipping and dropout, with their schedules (k2-fsa)."""
+    golden = json.loads((GOLDEN / "zipformer_training.json").read_text())
+    shape = {"front": "conv2d", "layers": [1, 2], "downsampling": [1, 4], "dims": [24, 32]}
+    modules = dict(from_tree(ZipformerConfig, TINY | shape).build(80).named_modules())
+    fields = {
+        "balancers": ("min_positive", "max_positive", "min_abs", "max_abs", "probability"),
+        "whitens": ("limit", "groups", "grad_scale", "probability"),
+    }
+
+    def value(x: object) -> object:
+        return [[step, pytest.approx(y, abs=1e-6)] for step, y in x.points] if isinstance(x, ScheduledFloat) else x
+
+    for kind, names in fields.items():
+        for name, expected in golden[kind].items():
+            assert [value(getattr(modules[name], field)) for field in names] == expected, name
+    for name, expected in golden["schedules"].items():
+        assert value(modules[name]) == expected, name
+
+
 def test_schedule_is_a_line_through_its_points():
     number = ScheduledFloat((10, 1.0), (20, 3.0))
     assert [number.at(step) for step in (0, 10, 15, 20, 30)] == [1.0, 1.0, 2.0, 3.0, 3.0]
@@ -128,6 +150,55 @@ def test_swoosh_and_its_gradient(kind):
     (gradient,) = torch.autograd.grad(expected.sum(), x)
     torch.testing.assert_close(swoosh(x, kind), expected, atol=1e-8, rtol=0)
     torch.testing.assert_close(torch.autograd.grad(swoosh(x, kind).sum(), x)[0], gradient, atol=1e-8, rtol=0)
+
+
+def fake_k2(monkeypatch, calls: list[str]) -> None:
+    """A module with k2's four functions, by their formula."""
+
+    def function(name: str):
+        shift, constant = (4, 0.035) if "_l" in name else (1, 0.313261687)
+
+        def call(x: torch.Tensor, *dropout: float) -> torch.Tensor:
+            assert dropout == (() if "forward" in name else (0.0,)) and x.requires_grad != ("forward" in name)
+            calls.append(name)
+            x = x.float()
+            return torch.logaddexp(torch.zeros_like(x), x - shift) - 0.08 * x - constant
+
+        return call
+
+    names = ("swoosh_l", "swoosh_r", "swoosh_l_forward", "swoosh_r_forward")
+    monkeypatch.setitem(sys.modules, "k2", SimpleNamespace(**{name: function(name) for name in names}))
+
+
+def test_k2_computes_every_swoosh_where_the_config_names_it(monkeypatch):
+    calls: list[str] = []
+    fake_k2(monkeypatch, calls)
+    plain = from_tree(ZipformerConfig, TINY | {"front": "conv2d"}).build(80)
+    fast = from_tree(ZipformerConfig, TINY | {"front": "conv2d", "swoosh": "k2"}).build(80)
+    fast.load_state_dict(plain.state_dict())
+    feats = Padded(torch.randn(2, 60, 80), torch.tensor([60, 41]))
+    with torch.no_grad():
+        torch.testing.assert_close(fast.eval()(feats).frames, plain.eval()(feats).frames, atol=1e-5, rtol=0)
+    assert set(calls) == {"swoosh_l_forward", "swoosh_r_forward"} and len(calls) == 4 + 2 * 5
+    calls.clear()
+    for encoder in (fast, plain):
+        torch.manual_seed(0)
+        encoder.train()(feats).frames.square().sum().backward()
+    assert set(calls) == {"swoosh_l", "swoosh_r"}
+    for (name, a), b in zip(fast.named_parameters(), plain.parameters(), strict=True):
+        if b.grad is not None:
+            torch.testing.assert_close(a.grad, b.grad, atol=1e-4, rtol=1e-3, msg=name)
+
+
+def test_k2_keeps_the_type_of_what_it_is_given(monkeypatch):
+    fake_k2(monkeypatch, [])
+    assert k2_swoosh(torch.randn(3, dtype=torch.bfloat16), "L").dtype == torch.bfloat16
+
+
+def test_a_missing_k2_is_told_with_its_script(monkeypatch):
+    monkeypatch.setitem(sys.modules, "k2", None)
+    with pytest.raises(ConfigError, match="tools/install_k2.sh"):
+        from_tree(ZipformerConfig, TINY | {"swoosh": "k2"}).build(80)
 
 
 def test_bias_norm_gradient():

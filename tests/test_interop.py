@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import sys
 from pathlib import Path
+from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from audiotext.cli import main
-from audiotext.encoder.zipformer import ZipformerConfig
+from audiotext.config import ConfigError
+from audiotext.encoder.zipformer import ZipformerConfig, ZipformerEncoder
 from audiotext.hub import load_model
+from audiotext.interop.checkpoint import read_tensors
 from audiotext.interop.zipformer import find_encoder, infer_config
 from audiotext.model import ModelConfig
 from audiotext.types import Padded
@@ -74,13 +80,13 @@ def state() -> dict[str, torch.Tensor]:
     return golden("three_stacks")[0]
 
 
-def refused(state: object, tmp_path: Path, capsys, *more: object) -> str:
+def refused(state: object, tmp_path: Path, capsys, *more: object, named: bool = True) -> str:
     torch.save(state, tmp_path / "c.pt")
     query = golden("three_stacks")[2]
     assert run("--checkpoint", tmp_path / "c.pt", "--out", tmp_path / "m", "--query-dim", query, *more) == 1
     assert not (tmp_path / "m").exists()
     message = capsys.readouterr().err
-    assert "c.pt" in message
+    assert not named or "c.pt" in message
     return message
 
 
@@ -100,17 +106,113 @@ def test_a_model_without_zipformer_is_refused(tmp_path, capsys):
     assert "no Zipformer in it" in refused({"bert.weight": torch.zeros(2)}, tmp_path, capsys)
 
 
-def test_a_causal_model_is_refused(state, tmp_path, capsys):
-    state["encoder.encoders.0.layers.0.conv_module1.depthwise_conv.causal_conv.weight"] = torch.zeros(2)
-    assert "causal" in refused(state, tmp_path, capsys)
-
-
 def test_a_query_width_that_does_not_fit_is_refused(state, tmp_path, capsys):
     assert "--query-dim" in refused(state, tmp_path, capsys, "--query-dim", 7)
 
 
-def test_a_pickle_is_not_run(tmp_path, capsys):
-    assert "not unpickled" in refused({"model": argparse.Namespace()}, tmp_path, capsys)
+class Evil:
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+def test_a_pickle_is_not_run(state, tmp_path, capsys):
+    message = refused({"model": state, "sampler": Evil(tmp_path / "ran")}, tmp_path, capsys)
+    assert "holds posix.mkdir, and is not unpickled" in message
+    assert "weights_only=False" in message and "'weights.pt')" in message
+    assert not (tmp_path / "ran").exists()
+
+
+def test_plain_values_beside_the_weights_are_let_in(state, tmp_path, monkeypatch):
+    """Options as icefall and its forks save them: paths, argparse and AttributeDict trees, numbers of numpy."""
+    module, name = ModuleType("icefall.utils"), "AttributeDict"
+    monkeypatch.setitem(sys.modules, "icefall", ModuleType("icefall"))
+    monkeypatch.setitem(sys.modules, "icefall.utils", module)
+    module.AttributeDict = type(name, (dict,), {"__module__": "icefall.utils", "__qualname__": name})
+    params = module.AttributeDict(exp_dir=Path("exp"), best=np.float64(0.5), steps=np.int64(3), torch=torch.__version__)
+    options = argparse.Namespace(lang_dir=Path("data"), bpe=None)
+    torch.save({"model": state, "params": params, "options": options, "grad_scaler": {}} | params, tmp_path / "c.pt")
+    tensors, name = read_tensors(tmp_path / "c.pt")
+    assert name == "model" and tensors.keys() == state.keys()
+    assert argparse.Namespace not in torch.serialization.get_safe_globals()
+
+
+def small(**changes: object) -> ZipformerEncoder:
+    torch.manual_seed(0)
+    return ZipformerConfig(
+        layers=(1, 1), downsampling=(1, 2), dims=(24, 32), ff_dims=(32,), heads=(2,), unmasked_dims=(24, 32),
+        kernels=(7, 5), query_dims=(8,), value_dims=(6,), pos_dim=16, **changes,
+    ).build(80).eval()  # fmt: skip
+
+
+def test_a_causal_checkpoint_keeps_its_chunks(tmp_path, capsys):
+    encoder = small(causal=True, chunk_size=(8, -1), left_context_frames=(16,))
+    torch.save({"model": {f"module.{k}": v for k, v in encoder.state_dict().items()}}, tmp_path / "c.pt")
+    chunks = ("--chunk-size", 8, -1, "--left-context-frames", 16)
+    assert run("--checkpoint", tmp_path / "c.pt", "--out", tmp_path / "m", "--query-dim", 8, *chunks) == 0
+    assert "causal: chunk_size [8, -1], left_context_frames [16]" in capsys.readouterr().out
+    found = load_model(tmp_path / "m").encoder
+    feats = Padded(torch.randn(1, 120, 80), torch.tensor([120]))
+    with torch.no_grad():
+        assert torch.equal(found(feats).frames, encoder(feats).frames)
+    assert run("--checkpoint", tmp_path / "c.pt", "--out", tmp_path / "whole", "--query-dim", 8) == 0
+    assert load_model(tmp_path / "whole").config.encoder.chunk_size == (-1,)
+
+
+def test_chunks_of_a_model_that_has_none_are_refused(state, tmp_path, capsys):
+    assert "need causal" in refused(state, tmp_path, capsys, "--chunk-size", 16, named=False)
+
+
+def tagger(tmp_path: Path, classes: int = 5, width: int = 32) -> tuple[ZipformerEncoder, torch.Tensor, torch.Tensor]:
+    """An encoder, and a classifier as icefall's AudioSet recipe saves it: dropout, then a linear layer."""
+    encoder, weight, bias = small(), torch.randn(classes, width), torch.randn(classes)
+    state = encoder.state_dict() | {"classifier.1.weight": weight, "classifier.1.bias": bias}
+    torch.save({"model": {f"module.{k}": v for k, v in state.items()}}, tmp_path / "c.pt")
+    return encoder, weight, bias
+
+
+def test_the_classifier_of_a_tagger_is_kept(tmp_path, capsys):
+    encoder, weight, bias = tagger(tmp_path)
+    (tmp_path / "labels.txt").write_text("speech\nmusic\ndog\nrain\nsiren\n")
+    options = ("--query-dim", 8, "--classifier", "keep", "--labels", tmp_path / "labels.txt")
+    assert run("--checkpoint", tmp_path / "c.pt", "--out", tmp_path / "m", *options) == 0
+    assert f"{len(encoder.state_dict()) + 2} tensors matched, 0 dropped" in capsys.readouterr().out
+    model = load_model(tmp_path / "m")
+    assert model.classifier.labels == ("speech", "music", "dog", "rain", "siren")
+    feats = Padded(torch.randn(2, 120, 80), torch.tensor([120, 75]))
+    with torch.no_grad():
+        output, logits = encoder(feats), model.classify(feats)
+    for row, length in enumerate(output.lengths.tolist()):
+        expected = (output.frames[row, :length] @ weight.T + bias).mean(0)
+        torch.testing.assert_close(logits[row], expected, atol=1e-5, rtol=1e-5)
+
+
+def test_the_classifier_is_dropped_unless_asked_for(tmp_path, capsys):
+    tagger(tmp_path)
+    assert run("--checkpoint", tmp_path / "c.pt", "--out", tmp_path / "m", "--query-dim", 8) == 0
+    assert "dropped: classifier, 2 tensors" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match="no classifier"):
+        load_model(tmp_path / "m").classify(Padded(torch.zeros(1, 20, 80), torch.tensor([20])))
+
+
+def test_auden_names_its_classes_beside_the_weights(tmp_path):
+    tagger(tmp_path)
+    (tmp_path / "id2label.json").write_text(json.dumps({str(i): f"class {i}" for i in range(5)}))
+    assert run("--checkpoint", tmp_path, "--out", tmp_path / "m", "--query-dim", 8, "--classifier", "keep") == 0
+    assert load_model(tmp_path / "m").classifier.labels[4] == "class 4"
+
+
+def test_a_classifier_that_cannot_be_kept_is_told(state, tmp_path, capsys):
+    assert "found none" in refused(state, tmp_path, capsys, "--classifier", "keep")
+    tagger(tmp_path, width=31)
+    keep = ("--checkpoint", tmp_path / "c.pt", "--out", tmp_path / "m", "--query-dim", 8, "--classifier", "keep")
+    assert run(*keep) == 1 and "(5, 31), for an encoder of width 32" in capsys.readouterr().err
+    tagger(tmp_path)
+    (tmp_path / "labels.txt").write_text("one\ntwo\n")
+    assert run(*keep, "--labels", tmp_path / "labels.txt") == 1
+    assert "names 2 classes, the classifier has 5" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04 cut short"])

@@ -23,6 +23,7 @@ MODEL = {
     "encoder": {"name": "transformer"},
     "text_encoder": {"name": "transformer"},
     "text_decoder": {"name": "transformer"},
+    "classifier": {"labels": ["dog", "rain", "speech"]},
     "embed_dim": "32",
 }
 
@@ -53,6 +54,7 @@ def make_batch(captions: list[str], seed: int = 0) -> Batch:
         domains=["sound"] * size,
         sources=["test"] * size,
         durations=lengths / 100,
+        labels=[{"tags": ["dog", "rain"]}, {"tags": "speech"}, {}, {"tags": []}, {"other": 1}][:size],
     )
 
 
@@ -165,6 +167,27 @@ def test_every_objective_trains_the_model_it_needs(name, tokenizer):
     assert loss.isfinite() and report["loss_per_clip"].shape == (len(CAPTIONS),)
     without = [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]
     assert not without
+
+
+def test_tagging_by_hand(model):
+    objective, batch = OBJECTIVES["tagging"]().build().eval(), make_batch(CAPTIONS)
+    model.eval()
+    loss, report = objective(model, batch)
+    logits = model.classify(batch.feats).detach()
+    for row, clip in enumerate([(1, 1, 0), (0, 0, 1), None, (0, 0, 0), None]):
+        wanted = sum(
+            -math.log(torch.sigmoid(x if y else -x)) for x, y in zip(logits[row], clip or (), strict=bool(clip))
+        )
+        assert float(report["loss_per_clip"][row]) == pytest.approx(wanted, abs=1e-5)
+    assert torch.allclose(loss, report["loss_per_clip"].mean())
+    assert float(report["labelled"]) == pytest.approx(0.6)
+    with pytest.raises(ConfigError, match="'cat' is not in classifier.labels"):
+        objective(model, replace(batch, labels=[{"tags": "cat"}] * len(batch)))
+
+
+def test_classes_need_different_names():
+    with pytest.raises(ConfigError, match="got a twice"):
+        from_tree(ModelConfig, MODEL | {"classifier": {"labels": ["a", "b", "a"]}}).pruned({"classifier"}).build()
 
 
 def test_weighted_is_the_sum_of_its_members(model):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import pathlib
 import pickle
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -43,20 +45,18 @@ def find_weights(path: Path) -> Path:
 def read_tensors(path: Path, state: str | None = None) -> tuple[dict[str, Tensor], str]:
     """Named tensors of a .safetensors or .pt file, and which of ``STATES`` they are ("" for a bare state dict).
 
-    ``state`` asks for one of them. Pickles are read with ``weights_only=True``; of other things only paths are let in,
-    which icefall saves among its options. Raises ForeignCheckpointError.
+    ``state`` asks for one of them. Pickles are read with ``weights_only=True``, which builds nothing but tensors and
+    plain values; beside these only what toolkits save among their options is let in (``_plain``). Raises
+    ForeignCheckpointError.
     """
     try:
         if path.suffix == ".safetensors":
             tree: Any = load_file(path)
         else:
-            torch.serialization.add_safe_globals([pathlib.PosixPath, pathlib.PurePosixPath])
-            tree = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ForeignCheckpointError(
-            f"{path}: holds more than tensors, or is no checkpoint, and is not unpickled ({_first_line(error)}); "
-            "save its state dict alone where it was trained, as icefall's export.py does"
-        ) from None
+            with torch.serialization.safe_globals(_plain()):
+                tree = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise ForeignCheckpointError(_refusal(path)) from None
     except (OSError, RuntimeError, EOFError, ValueError, SafetensorError) as error:
         raise ForeignCheckpointError(f"{path}: cannot be read ({_first_line(error)})") from None
     if not isinstance(tree, dict):
@@ -69,6 +69,38 @@ def read_tensors(path: Path, state: str | None = None) -> tuple[dict[str, Tensor
     if not tensors:
         raise ForeignCheckpointError(f"{path}: holds no tensors")
     return tensors, name
+
+
+def _plain() -> list[Any]:
+    """Classes that hold plain values and whose making runs nothing else: paths, options, numbers of numpy.
+
+    icefall's checkpoints have their options and some numbers beside the weights.
+    """
+    scalar = np.float64(0).__reduce__()[0]
+    numbers = [type(np.dtype(code)) for code in "?bBhHiIlLqQefd"]
+    renamed = [
+        (pathlib.PosixPath, "pathlib._local.PosixPath"),  # Python 3.13's name
+        (scalar, "numpy.core.multiarray.scalar"),  # numpy 1's name
+        (scalar, "numpy._core.multiarray.scalar"),
+        (dict, "icefall.utils.AttributeDict"),
+    ]
+    return [pathlib.PosixPath, argparse.Namespace, torch.torch_version.TorchVersion, np.dtype, *numbers, *renamed]
+
+
+def _refusal(path: Path) -> str:
+    """Why a pickle was not read, and how to take the weights out of it where it is trusted."""
+    try:
+        with torch.serialization.safe_globals(_plain()):
+            named = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    except (pickle.UnpicklingError, ValueError, RuntimeError):  # an old format, or no checkpoint at all
+        named = []
+    what = f"holds {', '.join(sorted(named))}" if named else "holds more than tensors, or is no checkpoint"
+    return (
+        f"{path}: {what}, and is not unpickled, since that could run any program. If you trust it, take out its "
+        'weights where the toolkit that wrote it is installed: python -c "import torch; '
+        f"c = torch.load('{path}', map_location='cpu', weights_only=False); "
+        "torch.save({k: c[k] for k in ('model', 'model_avg') if k in c}, 'weights.pt')\""
+    )
 
 
 def _first_line(error: Exception) -> str:

@@ -13,6 +13,8 @@ from audiotext.interop.checkpoint import ForeignCheckpointError
 FRONT, STACKS = "encoder_embed.", "encoder."
 ANCHOR = FRONT + "conv.0.weight"
 """A tensor that every icefall Zipformer has, to find the encoder among a model's parts."""
+CAUSAL = ".causal_conv."
+"""In the names of tensors that only a causal Zipformer has."""
 _UNMASKED = {192: 192, 256: 192, 384: 256, 512: 256, 768: 320}
 """Width -> unmasked channels in icefall's and Auden's recipes; it matters to training only."""
 
@@ -32,7 +34,7 @@ class FoundEncoder:
 def find_encoder(tensors: dict[str, Tensor], prefix: str | None = None) -> FoundEncoder:
     """The Zipformer among named tensors, below ``prefix`` where several are there.
 
-    Raises ForeignCheckpointError for none, for several, and for a causal one, which this version cannot run.
+    Raises ForeignCheckpointError for none, and for several.
     """
     found = sorted(name.removesuffix(ANCHOR) for name in tensors if name.endswith(ANCHOR))
     if not found:
@@ -45,17 +47,20 @@ def find_encoder(tensors: dict[str, Tensor], prefix: str | None = None) -> Found
         raise ForeignCheckpointError(f"no Zipformer below '{prefix}'; there are {', '.join(map(repr, found))}")
     mine = tuple(prefix + part for part in (FRONT, STACKS))
     state = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(mine)}
-    if any(".causal_conv." in name for name in state):
-        raise ForeignCheckpointError("it is a causal (streaming) Zipformer; only non-causal ones can be imported")
     return FoundEncoder(prefix, state, [name for name in tensors if not name.startswith(mine)])
 
 
-def infer_config(state: dict[str, Tensor], query_dim: int = 32) -> ZipformerConfig:
-    """The shape of a Zipformer, from its tensors (``FoundEncoder.state``).
+def infer_config(
+    state: dict[str, Tensor],
+    query_dim: int = 32,
+    chunk_size: tuple[int, ...] = (-1,),
+    left_context_frames: tuple[int, ...] = (-1,),
+) -> ZipformerConfig:
+    """The shape of a Zipformer, from its tensors (``FoundEncoder.state``); causal or not shows in their names.
 
     ``query_dim``: width of a head's queries in every stack; only its product with the number of heads shows in the
-    weights, and every published recipe has 32. Unmasked channels do not show at all and are those of the recipes.
-    Raises ForeignCheckpointError where a tensor is missing or sizes do not divide.
+    weights, and every published recipe has 32. Unmasked channels do not show at all and are those of the recipes,
+    nor do the chunks of a causal one. Raises ForeignCheckpointError where a tensor is missing or sizes do not divide.
     """
     count = 1 + max((int(m[1]) for m in (re.match(r"encoder\.encoders\.(\d+)\.", k) for k in state) if m), default=-1)
     if not count:
@@ -66,6 +71,9 @@ def infer_config(state: dict[str, Tensor], query_dim: int = 32) -> ZipformerConf
         **columns,
         pos_dim=_shape(state, _layer(state, 0) + "self_attn_weights.linear_pos.weight")[1],
         output_downsampling=_downsampling(state, "encoder.downsample_output.bias"),
+        causal=any(CAUSAL in name for name in state),
+        chunk_size=chunk_size,
+        left_context_frames=left_context_frames,
     )
 
 
@@ -89,11 +97,16 @@ def _stack(state: dict[str, Tensor], i: int, query_dim: int) -> dict[str, int]:
         "ff_dims": _shape(state, layer + "feed_forward2.in_proj.weight")[0],
         "heads": heads,
         "unmasked_dims": min(dim, _UNMASKED.get(dim, 192)),
-        "kernels": _shape(state, layer + "conv_module1.depthwise_conv.weight")[2],
+        "kernels": _kernel(state, layer + "conv_module1.depthwise_conv"),
         "query_dims": query_dim,
         "value_dims": values // heads,
         "pos_head_dims": positions // heads,
     }
+
+
+def _kernel(state: dict[str, Tensor], conv: str) -> int:
+    causal = any(name.startswith(conv + CAUSAL) for name in state)
+    return _shape(state, conv + (".chunkwise_conv.weight" if causal else ".weight"))[2]
 
 
 def _layer(state: dict[str, Tensor], i: int) -> str:

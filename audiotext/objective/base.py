@@ -15,8 +15,9 @@ OBJECTIVES = Registry("objective")
 class Objective(nn.Module):
     """What a step of training minimises. The trainer knows no objective by name.
 
-    ``parts`` names the optional model parts it needs (text_encoder, text_decoder); others are not built. Parameters
-    of an objective (a learnt temperature, say) are trained and saved with the model. A config's ``build()`` makes it.
+    ``parts`` names the optional model parts it needs (text_encoder, text_decoder, classifier); others are not built.
+    Parameters of an objective (a learnt temperature, say) are trained and saved with the model. A config's ``build()``
+    makes it.
     """
 
     parts: frozenset[str] = frozenset()

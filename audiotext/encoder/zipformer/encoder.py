@@ -1,9 +1,9 @@
-"""Zipformer (Yao et al. 2023), as in icefall's librispeech recipe, non-causal: same numbers, same state-dict keys."""
+"""Zipformer (Yao et al. 2023), as in icefall's librispeech recipe: same numbers, same state-dict keys."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -11,9 +11,11 @@ from torch import Tensor, nn
 from audiotext.config import ConfigError, part
 from audiotext.encoder.base import ENCODERS, Encoder
 from audiotext.encoder.front.base import FRONTS
+from audiotext.encoder.zipformer.chunk import Chunks
 from audiotext.encoder.zipformer.layer import ZipformerLayer
 from audiotext.encoder.zipformer.schedule import ScheduledFloat, set_step
 from audiotext.encoder.zipformer.stack import Downsample, DownsampledStack, Stack
+from audiotext.encoder.zipformer.swoosh import use_swoosh
 from audiotext.types import EncoderOutput, Padded, length_mask
 
 WARMUP_STEPS = 4000
@@ -48,6 +50,17 @@ class ZipformerConfig:
     """Front frames per output frame."""
     dropout: tuple[float, float] = (0.3, 0.1)
     """Rate of the feed-forward blocks at the start and from step 20,000 on."""
+    causal: bool = False
+    """Convolutions look back, and ahead only within a chunk: for streaming. The front keeps its own look-ahead, which
+    for conv2d is 13 input frames past the chunk."""
+    chunk_size: tuple[int, ...] = (-1,)
+    """With causal: front frames per chunk, -1 for the whole clip. Training draws one for every batch, evaluation takes
+    the first. icefall's recipe: 16, 32, 64, -1. Each must be a multiple of every downsampling."""
+    left_context_frames: tuple[int, ...] = (-1,)
+    """With causal: front frames that attention sees before the chunk, -1 for all; rounded down to whole chunks, but one
+    at least. Drawn as chunk_size is. icefall's recipe: 64, 128, 256, -1."""
+    swoosh: Literal["torch", "k2"] = "torch"
+    """What computes the activations: k2 keeps an 8-bit gradient for less memory, and must be installed."""
     step_scale: float = 1.0
     """Stretches all schedules (warm-up over 4,000 steps, others over 20,000): 0.1 suits a run ten times as short."""
 
@@ -74,7 +87,27 @@ class ZipformerConfig:
                 )
         if self.pos_dim % 2 or self.output_downsampling < 1 or self.step_scale <= 0:
             raise ConfigError("encoder: pos_dim must be even, output_downsampling and step_scale positive")
+        self._check_chunks(stacks)
         return stacks
+
+    def _check_chunks(self, stacks: list[dict[str, int]]) -> None:
+        sizes, lefts = self.chunk_size, self.left_context_frames
+        if not self.causal and (set(sizes) | set(lefts)) != {-1}:
+            raise ConfigError("encoder: chunk_size and left_context_frames need causal: true")
+        if not sizes or not lefts or any(n < 1 and n != -1 for n in (*sizes, *lefts)):
+            raise ConfigError(f"encoder: chunk_size and left_context_frames are positive or -1: {sizes}, {lefts}")
+        factors = {stack["downsampling"] for stack in stacks} | {self.output_downsampling}
+        reach = max(stack["kernels"] // 2 * stack["downsampling"] for stack in stacks)
+        for size in sizes:
+            for factor in factors:
+                if size > 0 and size % factor:
+                    raise ConfigError(f"encoder: chunk_size {size} is no multiple of the downsampling {factor}")
+            for left in lefts:
+                if size > 0 and left > 0 and max(size, left // size * size) < reach:
+                    raise ConfigError(
+                        f"encoder: left_context_frames {left}, in whole chunks of {size}, is less than the {reach} "
+                        "front frames that a convolution looks back"
+                    )
 
 
 class ZipformerEncoder(Encoder):
@@ -92,6 +125,7 @@ class ZipformerEncoder(Encoder):
         self.encoder = Zipformer(config, stacks)
         self.output_dim = max(stack["dims"] for stack in stacks)
         self.subsampling = self.encoder_embed.subsampling * config.output_downsampling
+        use_swoosh(self, config.swoosh)
 
     def forward(self, feats: Padded) -> EncoderOutput:
         return self.encoder(self.encoder_embed(feats))
@@ -108,20 +142,27 @@ class Zipformer(nn.Module):
 
     def __init__(self, config: ZipformerConfig, stacks: list[dict[str, int]]):
         super().__init__()
-        self.shapes = stacks
+        self.config, self.shapes = config, stacks
         self.encoders = nn.ModuleList(_stack(config, stack, i, len(stacks)) for i, stack in enumerate(stacks))
         self.downsample_output = Downsample(config.output_downsampling)
 
     def forward(self, x: Padded) -> EncoderOutput:
         frames, lengths = x.data, x.lengths
         keep = x.mask().unsqueeze(-1)
-        outputs = []
+        outputs, chunks = [], self._chunks()
         for stack, shape, mask in zip(self.encoders, self.shapes, self._channel_masks(frames), strict=True):
-            frames = stack(_to_width(frames, shape["dims"]), lengths, mask)
+            frames = stack(_to_width(frames, shape["dims"]), lengths, mask, chunks)
             outputs.append(frames)
         frames, lengths = self.downsample_output(self._widest(outputs), lengths)
         frames = frames * length_mask(lengths, frames.shape[1]).unsqueeze(-1)
         return EncoderOutput(frames, lengths, (*(output * keep for output in outputs), frames))
+
+    def _chunks(self) -> Chunks | None:
+        """The chunks of this batch, if causal: drawn in training, each list's first number otherwise."""
+        if not self.config.causal:
+            return None
+        lists = self.config.chunk_size, self.config.left_context_frames
+        return Chunks.of(*(ns[int(torch.randint(len(ns), ())) if self.training else 0] for ns in lists))
 
     def _channel_masks(self, x: Tensor) -> list[Tensor | None]:
         """In training, for one clip in eight, zero the channels past the unmasked ones, the upper half more often.
@@ -164,6 +205,7 @@ def _stack(config: ZipformerConfig, shape: dict[str, int], index: int, count: in
                 shape["kernels"],
                 config.dropout,
                 ScheduledFloat((begin + i * delta, 0.5), (begin + (i + 1) * delta, 0.035 * factor**0.5)),
+                config.causal,
             )
             for i in range(layers)
         ],

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from audiotext.encoder.zipformer.attention import AttentionWeights, NonlinAttention, SelfAttention
 from audiotext.encoder.zipformer.balance import Balancer, Whiten, limit_parameter, whitening_limit
+from audiotext.encoder.zipformer.chunk import Place
 from audiotext.encoder.zipformer.convolution import ConvolutionModule
 from audiotext.encoder.zipformer.dropout import ClipDropout, chance, clip_mask
 from audiotext.encoder.zipformer.norm import BiasNorm
@@ -61,6 +62,7 @@ class ZipformerLayer(nn.Module):
         kernel: int,
         dropout: tuple[float, float],
         skip_rate: Scheduled,
+        causal: bool = False,
     ):
         """head_dims: of query, value and position in a head, and of the position vectors.
 
@@ -75,8 +77,8 @@ class ZipformerLayer(nn.Module):
             rate = ScheduledFloat((0, dropout[0]), (20000, dropout[1]))
             self.add_module(f"feed_forward{i}", FeedForward(dim, hidden_dim, rate))
         self.nonlin_attention = NonlinAttention(dim, 3 * dim // 4)
-        self.conv_module1 = ConvolutionModule(dim, kernel)
-        self.conv_module2 = ConvolutionModule(dim, kernel)
+        self.conv_module1 = ConvolutionModule(dim, kernel, causal)
+        self.conv_module2 = ConvolutionModule(dim, kernel, causal)
         self.norm = BiasNorm(dim)
         self.bypass, self.bypass_mid = Bypass(dim, skip_rate), Bypass(dim)
         # Unused, there and here; kept because public checkpoints hold it.
@@ -93,19 +95,24 @@ class ZipformerLayer(nn.Module):
         self.balancer2 = Balancer(0.45, 0.55, 0.1, 4.0)
         self.whiten = Whiten(whitening_limit(4.0, ratio=3.0))
 
-    def forward(self, x: Tensor, positions: Tensor, valid: Tensor) -> Tensor:
-        """(B, T, D), (2T - 1, pos_dim), ``valid`` (B, T, 1), True inside the clip -> (B, T, D)."""
+    def forward(
+        self, x: Tensor, positions: Tensor, valid: Tensor, hidden: Tensor, place: Place | None = None
+    ) -> Tensor:
+        """(B, T, D), (2T - 1, pos_dim), ``valid`` (B, T, 1), True inside the clip -> (B, T, D).
+
+        ``hidden`` broadcasts to (B, heads, T, T), True where not to look. ``place`` in chunks, for a causal layer.
+        """
         before = x
-        weights = self.self_attn_weights(x, positions, ~valid[:, None, None, :, 0])
+        weights = self.self_attn_weights(x, positions, hidden)
         x = x + self.feed_forward1(x)
         skip_attention = self._attention_mask(x)
         x = x + skip_attention * self.balancer_na(self.nonlin_attention(x, self._first_head(weights)))
         x = x + skip_attention * self.self_attn1(x, weights)
-        x = x + self.conv_skip(self.conv_module1(x, valid))
+        x = x + self.conv_skip(self.conv_module1(x, valid, place))
         x = x + self.ff_skip(self.balancer_ff2(self.feed_forward2(x)))
         x = self.bypass_mid(before, x)
         x = x + skip_attention * self.self_attn2(x, weights)
-        x = x + self.conv_skip(self.conv_module2(x, valid))
+        x = x + self.conv_skip(self.conv_module2(x, valid, place))
         x = x + self.ff_skip(self.balancer_ff3(self.feed_forward3(x)))
         x = self.norm(self.balancer1(x))
         return self.whiten(self.balancer2(self.bypass(before, x)))

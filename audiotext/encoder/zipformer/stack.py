@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from audiotext.encoder.front.base import ceil_div
 from audiotext.encoder.zipformer.attention import RelativePositions
+from audiotext.encoder.zipformer.chunk import Chunks
 from audiotext.encoder.zipformer.layer import Bypass, ZipformerLayer
 from audiotext.types import length_mask
 
@@ -19,14 +20,19 @@ class Stack(nn.Module):
         self.encoder_pos = RelativePositions(pos_dim)
         self.layers = nn.ModuleList(layers)
 
-    def forward(self, x: Tensor, lengths: Tensor, channel_mask: Tensor | None) -> Tensor:
-        """(B, T, D), lengths (B,), ``channel_mask`` (B, 1, D) or None -> (B, T, D)."""
+    def forward(self, x: Tensor, lengths: Tensor, channel_mask: Tensor | None, chunks: Chunks | None = None) -> Tensor:
+        """(B, T, D), lengths (B,), ``channel_mask`` (B, 1, D) or None, ``chunks`` if causal -> (B, T, D)."""
         positions = self.encoder_pos(x)
         valid = length_mask(lengths, x.shape[1]).unsqueeze(-1)
+        hidden, place = ~valid[:, None, None, :, 0], None
+        if chunks is not None:
+            ahead = chunks.hidden(x.shape[1], x.device)
+            hidden = hidden if ahead is None else hidden | ahead
+            place = chunks.place(lengths, x.shape[1])
         if channel_mask is not None:
             x = x * channel_mask
         for layer in self.layers:
-            x = layer(x, positions, valid)
+            x = layer(x, positions, valid, hidden, place)
             if channel_mask is not None:
                 x = x * channel_mask
         return x
@@ -41,10 +47,10 @@ class DownsampledStack(nn.Module):
         self.encoder = stack
         self.out_combiner = Bypass(dim)
 
-    def forward(self, x: Tensor, lengths: Tensor, channel_mask: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, lengths: Tensor, channel_mask: Tensor | None, chunks: Chunks | None = None) -> Tensor:
         """As Stack."""
         y, fewer = self.downsample(x, lengths)
-        y = self.encoder(y, fewer, channel_mask)
+        y = self.encoder(y, fewer, channel_mask, chunks and chunks.at(self.downsample.factor))
         y = y.unsqueeze(2).expand(-1, -1, self.downsample.factor, -1).flatten(1, 2)
         return self.out_combiner(x, y[:, : x.shape[1]])
 
