@@ -29,6 +29,12 @@ class Objective(nn.Module):
         raise NotImplementedError
 
 
+def similarities(audio_BE: Tensor, text_ME: Tensor) -> Tensor:
+    """Dot products (B, M) in float32, also where autocast would take half precision: what counts is how they differ."""
+    with torch.autocast(audio_BE.device.type, enabled=False):
+        return audio_BE.float() @ text_ME.float().T
+
+
 def draw_captions(batch: Batch, per_clip: int) -> tuple[list[str], Tensor]:
     """The chosen caption of every clip, then further ones drawn from its others with torch's generator.
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from audiotext.model import AudioTextModel
-from audiotext.objective.base import OBJECTIVES, Objective, draw_captions
+from audiotext.objective.base import OBJECTIVES, Objective, draw_captions, similarities
 from audiotext.types import Batch
 
 
@@ -37,7 +37,7 @@ class Contrastive(Objective):
         temperature = self.log_temperature.exp().clamp(min=self.config.min_temperature)
         loss_B = info_nce(audio, text, temperature, positive, owner)
         with torch.no_grad():
-            hit = positive.gather(1, (audio @ text.T).argmax(1, keepdim=True))
+            hit = positive.gather(1, similarities(audio, text).argmax(1, keepdim=True))
         report = {"loss_per_clip": loss_B.detach(), "temperature": temperature.detach()}
         return loss_B.mean(), report | {"batch_recall": hit.float().mean()}
 
@@ -52,7 +52,7 @@ def info_nce(audio_BE: Tensor, text_ME: Tensor, temperature: Tensor, positive_BM
 
     ``owner_M`` names the clip that each text was drawn for; the text-to-audio loss counts for that clip.
     """
-    logits, positive = audio_BE @ text_ME.T / temperature, positive_BM.float()
+    logits, positive = similarities(audio_BE, text_ME) / temperature, positive_BM.float()
     by_audio = -(positive / positive.sum(1, keepdim=True) * logits.log_softmax(1)).sum(1)
     by_text = -(positive / positive.sum(0, keepdim=True) * logits.log_softmax(0)).sum(0)
     texts_B = torch.zeros_like(by_audio).index_add(0, owner_M, torch.ones_like(by_text))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from audiotext.config import ConfigError
 from audiotext.model import AudioTextModel
-from audiotext.objective.base import OBJECTIVES, Objective, draw_captions
+from audiotext.objective.base import OBJECTIVES, Objective, draw_captions, similarities
 from audiotext.objective.contrastive import carries
 from audiotext.types import Batch
 
@@ -33,7 +33,7 @@ class Sigmoid(Objective):
         audio = nn.functional.normalize(model.project_audio(model.encode_audio(batch.feats)).float(), dim=-1)
         texts, _ = draw_captions(batch, self.config.captions_per_clip if self.training else 1)
         positive = carries(batch.captions, texts).to(audio.device)
-        similarity = audio @ model.embed_text(texts).T
+        similarity = similarities(audio, model.embed_text(texts))
         loss_B = pairwise_sigmoid(similarity, positive, self.log_scale.exp(), self.bias)
         with torch.no_grad():
             hit = positive.gather(1, similarity.argmax(1, keepdim=True))

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from audiotext.metric.retrieval import retrieval_metrics
 from audiotext.model import AudioTextModel
+from audiotext.objective.base import similarities
 from audiotext.train.learner import Learner
 from audiotext.train.meter import Meter
 from audiotext.types import Batch, EncoderOutput, Padded
@@ -123,7 +124,7 @@ def _retrieval(
     column = {text: j for j, text in enumerate(texts)}
     chunks = [texts[i : i + 256] for i in range(0, len(texts), 256)]
     text_ME = torch.cat([model.embed_text(chunk).cpu() for chunk in chunks])
-    similarity_NM = audio_NE @ text_ME.T
+    similarity_NM = similarities(audio_NE, text_ME)
     relevance_NM = torch.zeros_like(similarity_NM, dtype=torch.bool)
     for i, clip in enumerate(captions):
         relevance_NM[i, [column[caption] for caption in clip]] = True
