@@ -97,7 +97,7 @@ class AudioTextModel(nn.Module):
     def project_text(self, texts: list[str]) -> Tensor:
         """Texts -> unnormalised shared-space vectors (B, E)."""
         self._require("text_encoder", "embed text")
-        tokens = self.tokenizer.encode(texts).to(self.device)
+        tokens = self.tokenizer.encode(texts, max_tokens=self.text_encoder.max_tokens).to(self.device)
         return self.text_projection(self.text_encoder(tokens))
 
     def embed_text(self, texts: list[str]) -> Tensor:

@@ -18,6 +18,8 @@ class TextEncoder(nn.Module):
     """
 
     output_dim: int
+    max_tokens: int = 64
+    """Longer texts are cut to so many tokens."""
 
     def forward(self, tokens: Padded) -> Tensor:
         raise NotImplementedError

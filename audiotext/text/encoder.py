@@ -62,6 +62,7 @@ class TransformerTextEncoder(TextEncoder):
     def __init__(self, config: TransformerTextEncoderConfig, vocab_size: int):
         super().__init__()
         self.output_dim, self.pooling = config.dim, config.pooling
+        self.max_tokens = min(self.max_tokens, config.positions)
         self.embedding = TokenEmbedding(vocab_size, config.positions, config.dim, config.dropout)
         self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.dim)

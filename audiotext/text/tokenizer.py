@@ -16,6 +16,7 @@ from audiotext.text.clean import normalise
 from audiotext.types import Padded
 
 FILE = "tokenizer.model"
+_CHARACTERS = 100  # a piece has at most 16, and what normalisation folds away
 log = logging.getLogger(__name__)
 
 
@@ -61,13 +62,17 @@ class Tokenizer:
         return self._pieces.encode(normalise(text))
 
     def encode(self, texts: list[str], bos: bool = True, eos: bool = True, max_tokens: int = 64) -> Padded:
-        """Texts -> ids (B, U) int64, padded with pad_id; lengths count bos and eos. Longer texts are cut before eos."""
+        """Texts -> ids (B, U) int64, padded with pad_id; lengths count bos and eos. Longer texts are cut before eos.
+
+        Characters that could not fit, at a hundred to a token, are not looked at: a text may be a whole book.
+        """
         if isinstance(texts, str):
             raise TypeError("encode wants a list of texts, got one string")
         room = max_tokens - int(bos) - int(eos)
         if room < 0:
             raise ConfigError(f"max_tokens {max_tokens} leaves no room for bos and eos")
-        rows = [[self.bos_id] * bos + self.ids(text)[:room] + [self.eos_id] * eos for text in texts]
+        inner = [self.ids(text[: _CHARACTERS * max_tokens])[:room] for text in texts]
+        rows = [[self.bos_id] * bos + ids + [self.eos_id] * eos for ids in inner]
         data = torch.full((len(rows), max(map(len, rows), default=0)), self.pad_id, dtype=torch.int64)
         for i, row in enumerate(rows):
             data[i, : len(row)] = torch.tensor(row, dtype=torch.int64)
