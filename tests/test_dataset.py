@@ -84,7 +84,7 @@ def test_a_wrong_line_is_named(manifests, tmp_path, change, said):
 def test_an_epoch_holds_every_clip_once_with_all_its_fields(manifests):
     loader = _loader(manifests[1])
     batches = list(loader)
-    assert len(batches) == len(loader) and loader.state == (1, 0) and loader.skipped == 0
+    assert len(batches) == len(loader) and loader.state == (1, 0) and loader.bad.total == 0
     assert sorted(i for b in batches for i in b.ids) == sorted(f"c{i}" for i in range(24))
     for batch in batches:
         assert batch.feats.data.dtype == torch.float32 and batch.feats.data.shape[1] == batch.feats.lengths.max() <= 200
@@ -155,7 +155,7 @@ def test_bad_clips_are_left_out_and_counted(manifests, tmp_path, cache):
         cut["recording"]["sources"][0]["source"] = str(tmp_path / "gone.wav")
     (tmp_path / "some.jsonl").write_text("\n".join(map(json.dumps, lines)))
     loader = _loader(tmp_path / "some.jsonl", frontend=FbankConfig().build(), cache=cache)
-    assert sum(len(b) for b in loader) == 18 and loader.skipped == 6
+    assert sum(len(b) for b in loader) == 18 and loader.bad.kinds == {"missing": 6}
     bad = loader.dataset[0]
     assert isinstance(bad, BadClip) and bad.id == "c0" and "gone.wav: cannot be decoded: no such file" in bad.reason
     for cut in lines:

@@ -239,17 +239,21 @@ def test_other_data_are_refused(corpus, tmp_path):
 
 
 def _broken_from(monkeypatch, first, last):
-    """The objective's loss is not a number from the first to the last of these calls while training."""
+    """The objective's loss is not a number in the first to the last of these steps."""
     from audiotext.objective.contrastive import Contrastive
 
-    original, calls = Contrastive.forward, []
+    original, original_step, now = Contrastive.forward, Trainer.step, [0]
 
     def forward(self, model, batch):
         loss, report = original(self, model, batch)
-        calls.extend([1] * self.training)
-        return (loss * float("nan") if self.training and first <= len(calls) <= last else loss), report
+        return (loss * float("nan") if self.training and first <= now[0] <= last else loss), report
+
+    def step(self, batches):
+        now[0] = self.progress.step + 1
+        return original_step(self, batches)
 
     monkeypatch.setattr(Contrastive, "forward", forward)
+    monkeypatch.setattr(Trainer, "step", step)
 
 
 def test_non_finite_steps_are_skipped_and_counted(corpus, tmp_path, monkeypatch, caplog):

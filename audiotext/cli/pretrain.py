@@ -2,6 +2,11 @@
 
 Writes config.yaml, checkpoints/, metrics.jsonl, tensorboard/, train.log and, at the end, model/ into --out. Typing the
 same command again goes on where it stopped; a complete run is left as it is.
+
+Where training goes wrong: steps whose loss or gradient is not finite are left out, and bad_batches.jsonl names their
+clips and the first module to blame; --set train.watch=true looks in every step. A step that raises leaves its batches
+in crash-step-N.pt. --set train.statistics_interval=100 writes the size of every tensor, its gradient and its change
+into statistics.jsonl. --scan and --set train.checkpoint_activations=true help where memory is short.
 """
 
 from __future__ import annotations
@@ -26,6 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--init", type=Path, metavar="MODEL", help="model folder to start from where weights fit")
     parser.add_argument(
+        "--scan", action="store_true",
+        help="first try the largest batches, report their memory, and advise a data.sampler.max_duration where it runs "
+        "out (train.scan)",
+    )  # fmt: skip
+    parser.add_argument(
         "--set", nargs="*", action="extend", default=[], metavar="KEY=VALUE", help="change fields of the configuration"
     )
 
@@ -40,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
     if args.model:
         trees.append({"model": load_tree(args.model)})
     data = {name: str(getattr(args, name)) for name in ("train", "valid") if getattr(args, name)}
-    config = from_tree(PretrainConfig, merge(*trees, {"data": data}, overrides=args.set), str(args.config))
+    trees += [{"data": data}, ({"train": {"scan": True}} if args.scan else {})]
+    config = from_tree(PretrainConfig, merge(*trees, overrides=args.set), str(args.config))
     pretrain(config, Tokenizer(args.tokenizer), args.out, args.resume, args.init)
     return 0

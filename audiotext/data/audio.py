@@ -22,7 +22,11 @@ _MAX_RATIO = 640  # a finer ratio of rates would need a resampling kernel of hun
 
 
 class AudioError(DataError):
-    """A clip cannot be decoded; the message names the file and the reason."""
+    """A clip cannot be decoded; the message names the file and the reason, ``kind`` what to count it as."""
+
+    def __init__(self, message: str, kind: str = "undecodable"):
+        super().__init__(message)
+        self.kind = kind
 
 
 def read_audio(
@@ -43,21 +47,23 @@ def read_audio(
             count = -1 if duration is None else max(1, round(duration * rate))
             if first >= file.frames:
                 reason = "the file holds no audio" if not file.frames else f"starts at {start:g} s"
-                raise AudioError(f"{path}: {reason}, {file.frames / rate:.3f} s long")
+                raise AudioError(f"{path}: {reason}, {file.frames / rate:.3f} s long", "cut short")
             file.seek(first)
             samples = file.read(count, dtype="float32", always_2d=True)
     except AudioError:
         raise
     except (RuntimeError, OSError, TypeError, ValueError) as error:
-        reason = "no such file" if not Path(path).exists() else str(error)
-        raise AudioError(f"{path}: cannot be decoded: {reason}") from None
+        missing = not Path(path).exists()
+        reason = "no such file" if missing else str(error)
+        raise AudioError(f"{path}: cannot be decoded: {reason}", "missing" if missing else "undecodable") from None
     if not len(samples) or len(samples) < count - _SLACK * rate:
-        raise AudioError(f"{path}: only {len(samples) / rate:.3f} s of {duration or 0:.3f} s at {start:g} s are there")
+        found, wanted = len(samples) / rate, duration or 0
+        raise AudioError(f"{path}: only {found:.3f} s of {wanted:.3f} s at {start:g} s are there", "cut short")
     if channels is not None and max(channels) >= samples.shape[1]:
         raise AudioError(f"{path}: no channel {max(channels)}, the file has {samples.shape[1]}")
     mono = (samples if channels is None else samples[:, list(channels)]).mean(axis=1)
     if not np.isfinite(mono).all():
-        raise AudioError(f"{path}: holds samples that are not finite numbers")
+        raise AudioError(f"{path}: holds samples that are not finite numbers", "not finite")
     return resample(torch.from_numpy(np.ascontiguousarray(mono)), rate, sample_rate)
 
 

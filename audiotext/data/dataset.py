@@ -19,7 +19,7 @@ from lhotse.features.io import get_reader
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from audiotext.data.audio import read_cut
+from audiotext.data.audio import AudioError, read_cut
 from audiotext.data.corpus import DataError
 from audiotext.data.index import ManifestIndex
 from audiotext.frontend.base import Frontend
@@ -55,6 +55,13 @@ class BadClip:
 
     id: str
     reason: str
+    kind: str = "error"
+    """The reason in a word or two, to count by."""
+
+    @classmethod
+    def of(cls, id: str, error: Exception) -> BadClip:
+        kind = error.kind if isinstance(error, AudioError) else type(error).__name__
+        return cls(id, str(error) or type(error).__name__, kind)
 
 
 @dataclass
@@ -117,7 +124,7 @@ class AudioTextDataset(Dataset):
         except _Bad as bad:
             return bad.args[0]
         except Exception as error:  # decoders and storages raise anything; one bad clip must not end a run
-            return BadClip(self.index.ids[clip], str(error) or type(error).__name__)
+            return BadClip.of(self.index.ids[clip], error)
         captions = texts.captions or [""]
         if self.caption_choice == "random":
             caption = captions[int(chance[1] * len(captions))]
@@ -165,7 +172,7 @@ class AudioTextDataset(Dataset):
                 parts.append(feats.half())
                 texts.append(texts_of(cut))
             except Exception as error:
-                texts.append(BadClip(self.index.ids[clip], str(error) or type(error).__name__))
+                texts.append(BadClip.of(self.index.ids[clip], error))
             starts.append(starts[-1] + (len(parts[-1]) if isinstance(texts[-1], Texts) else 0))
         if not parts:
             raise DataError(f"{self.index.path}: not one clip can be loaded; the first fails with: {texts[0].reason}")
@@ -200,7 +207,7 @@ def load_features(
     with torch.no_grad():
         feats = frontend(Padded(wave, torch.tensor([wave.shape[1]])))
     if not feats.data.shape[1]:
-        raise DataError(f"{cut.id}: {seconds:g} s are too short for one frame")
+        raise AudioError(f"{cut.id}: {seconds:g} s are too short for one frame", "too short")
     return feats.data[0], frontend.frame_shift
 
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 
 import torch
 from torch.utils.data import DataLoader
 
+from audiotext.data.bad import BadClips
 from audiotext.data.corpus import DataError
 from audiotext.data.dataset import AudioTextDataset, BadClip, Example, collate
 from audiotext.data.sampling import BatchSampler, SamplerConfig
 from audiotext.types import Batch
-
-LOG = logging.getLogger(__name__)
-_SHOWN = 10  # bad clips that are logged one by one
 
 
 class Loader:
@@ -22,7 +19,7 @@ class Loader:
 
     state: (epoch, position) of the batch to come next; set it to resume. It counts batches handed out, not those that
     workers have prepared ahead, so it can be saved with a checkpoint. After an epoch's last batch it is (epoch + 1, 0).
-    skipped: bad clips left out so far. The order of batches does not depend on the number of workers.
+    bad: counts the clips that were left out. The order of batches does not depend on the number of workers.
 
     Raises DataError where no clip of an epoch can be loaded; with several processes, already where no clip of a batch
     can, since the others would wait for ever.
@@ -30,7 +27,7 @@ class Loader:
 
     def __init__(self, dataset: AudioTextDataset, sampler: BatchSampler, workers: int = 0):
         self.dataset, self.sampler, self.workers = dataset, sampler, workers
-        self.skipped = 0
+        self.bad = BadClips()
         self._state = sampler.state
         self._loader = DataLoader(
             dataset,
@@ -61,7 +58,7 @@ class Loader:
         self.sampler.state, started, found = self._state, position, 0
         for batch, bad in self._loader:
             position += 1
-            self._report(bad)
+            self.bad.add(0 if batch is None else len(batch), bad)
             if batch is None and self.sampler.world > 1:
                 raise DataError(f"no clip of a batch can be loaded; the first, {bad[0].id}: {bad[0].reason}")
             self._state = (epoch, position) if position < total else (epoch + 1, 0)
@@ -70,14 +67,6 @@ class Loader:
                 yield batch
         if not found and started == 0:
             raise DataError(f"{self.dataset.index.path}: not one clip of the epoch can be loaded")
-
-    def _report(self, bad: list[BadClip]) -> None:
-        for clip in bad:
-            self.skipped += 1
-            if self.skipped <= _SHOWN:
-                LOG.warning("clip left out: %s: %s", clip.id, clip.reason)
-            elif self.skipped == _SHOWN + 1:
-                LOG.warning("more clips are left out, counted from now on without a line each")
 
 
 def make_loader(
@@ -111,8 +100,15 @@ class _Keys:
 
 
 def _collate_good(loaded: list[Example | BadClip]) -> tuple[Batch | None, list[BadClip]]:
-    good = [x for x in loaded if isinstance(x, Example)]
-    return collate(good) if good else None, [x for x in loaded if isinstance(x, BadClip)]
+    good, bad = [], []
+    for one in loaded:
+        if isinstance(one, BadClip):
+            bad.append(one)
+        elif bool(one.feats.isfinite().all()):
+            good.append(one)
+        else:
+            bad.append(BadClip(one.texts.id, "its features are not finite numbers", "not finite"))
+    return collate(good) if good else None, bad
 
 
 def _one_thread(worker: int) -> None:

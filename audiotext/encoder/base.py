@@ -21,8 +21,15 @@ class Encoder(nn.Module):
     subsampling: int
     """Input frames per output frame (output frame rate = input rate / subsampling)."""
 
+    compilable: bool = False
+    """Whether torch.compile can follow ``forward``: no Python number in it changes from step to step."""
+
     def forward(self, feats: Padded) -> EncoderOutput:
         raise NotImplementedError
+
+    def checkpointable(self) -> list[nn.Module]:
+        """The layers, called with positional tensors, that training may compute twice rather than keep in memory."""
+        return []
 
     def set_step(self, step: int) -> None:
         """Tell the encoder the trainer's step, for parts whose strength follows a schedule."""

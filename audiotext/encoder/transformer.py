@@ -47,6 +47,8 @@ class TransformerConfig:
 
 
 class TransformerEncoder(Encoder):
+    compilable = True
+
     def __init__(self, config: TransformerConfig, feature_dim: int):
         super().__init__()
         self.front = config.front.build(feature_dim, config.dim)
@@ -74,6 +76,9 @@ class TransformerEncoder(Encoder):
             outputs.append(frames * keep)
         frames = self.norm(frames) * keep
         return EncoderOutput(frames, lengths, (*outputs[:-1], frames))
+
+    def checkpointable(self) -> list[nn.Module]:
+        return list(self.layers)
 
 
 class TransformerLayer(nn.Module):

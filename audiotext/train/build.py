@@ -12,6 +12,7 @@ from torch import Tensor
 
 from audiotext.config import ConfigError
 from audiotext.data.audio import AudioError, read_cut
+from audiotext.data.bad import BadClips
 from audiotext.data.dataset import AudioTextDataset
 from audiotext.data.index import ManifestIndex
 from audiotext.data.loader import Loader, make_loader
@@ -19,8 +20,10 @@ from audiotext.frontend.base import Frontend
 from audiotext.hub import load_model
 from audiotext.model import AudioTextModel
 from audiotext.text.tokenizer import Tokenizer
+from audiotext.train.compile import compile_encoder
 from audiotext.train.config import PretrainConfig
 from audiotext.train.learner import Learner
+from audiotext.train.recompute import recompute_activations
 from audiotext.train.stream import BatchStream
 from audiotext.train.trainer import Trainer
 from audiotext.types import Batch
@@ -41,6 +44,10 @@ def build_trainer(config: PretrainConfig, tokenizer: Tokenizer | None, init: Pat
     model = config.model.pruned(objective.parts).build(tokenizer)
     if init is not None:
         start_from(model, init)
+    if t.checkpoint_activations:
+        recompute_activations(model.encoder)
+    if t.compile:
+        compile_encoder(model.encoder.to(t.device))
     train, valid = build_data(config, model.frontend)
     trainer = Trainer(config, Learner(model, objective).to(t.device), BatchStream(train), valid)
     if valid is not None:
@@ -56,6 +63,7 @@ def build_data(config: PretrainConfig, frontend: Frontend) -> tuple[Loader, Fixe
     index = _index(d.train, frontend)
     dataset = AudioTextDataset(index, frontend, d.max_clip_seconds, "random", d.caption_choice, seed, d.cache)
     train = make_loader(dataset, d.sampler, d.workers, seed)
+    train.bad = BadClips(d.max_bad_ratio)
     if d.valid is None:
         return train, None
     index = _index(d.valid, frontend)

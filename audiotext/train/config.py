@@ -59,6 +59,8 @@ class DataConfig:
     """Processes that read ahead; 0 reads in the training process."""
     cache: bool = True
     """Keep features in memory after their first reading."""
+    max_bad_ratio: float = 0.05
+    """Stop where a larger share of the clips so far, at least a hundred, cannot be loaded; 1 never stops."""
 
 
 @dataclass
@@ -71,8 +73,13 @@ class TrainConfig:
     """Passes over the training data; give this or ``max_steps``, or both to stop at the first."""
     accumulate: int = 1
     """Batches per step; each batch is an objective's batch of its own (contrastive negatives are not shared)."""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """Arithmetic of the model; bf16 by autocast."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """Arithmetic of the model; bf16 and fp16 by autocast, fp16 with a loss scale that adapts. Losses stay in fp32."""
+    checkpoint_activations: bool = False
+    """Compute the encoder's layers a second time for their gradients rather than keep all of their results: slower by
+    about a third, for batches several times as large. The gradients are the same."""
+    compile: bool = False
+    """torch.compile the encoder: minutes at the start, faster afterwards. For the transformer alone."""
     device: Literal["cpu", "cuda"] = "cpu"
     """Where to train."""
     seed: int = 0
@@ -95,12 +102,18 @@ class TrainConfig:
     """Validation clips shown in TensorBoard."""
     max_skipped: int = 10
     """Stop after this many steps in a row whose loss or gradient is not finite."""
+    scan: bool = False
+    """Try the worst batches before the first step, report their memory, and advise where it runs out."""
+    watch: bool = False
+    """Look for numbers that are not finite in every module and step. Without it, a step that fails is run again so."""
+    statistics_interval: int | None = None
+    """Steps between measurements of every tensor, its gradient and its change, into statistics.jsonl."""
 
     def __post_init__(self) -> None:
         if self.max_steps is None and self.epochs is None:
             raise ConfigError("train.max_steps and train.epochs are both empty: give one of them")
         for name in ("max_steps", "epochs", "accumulate", "log_interval", "valid_interval", "save_interval",
-                     "keep_last", "average_period", "max_skipped", "threads"):  # fmt: skip
+                     "keep_last", "average_period", "max_skipped", "threads", "statistics_interval"):  # fmt: skip
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"{name}: must be at least 1, got {value}")
@@ -123,6 +136,7 @@ FREE_ON_RESUME = (
     "data.valid",
     "data.workers",
     "data.cache",
+    "data.max_bad_ratio",
     "train.max_steps",
     "train.epochs",
     "train.device",
@@ -133,5 +147,9 @@ FREE_ON_RESUME = (
     "train.keep_last",
     "train.num_sample_clips",
     "train.max_skipped",
+    "train.checkpoint_activations",
+    "train.scan",
+    "train.watch",
+    "train.statistics_interval",
 )
 """Fields that may differ when a run is resumed: they do not change what a step computes."""

@@ -16,6 +16,9 @@ from audiotext.train import distributed
 from audiotext.train.build import build_trainer
 from audiotext.train.checkpoint import CheckpointFolder, read
 from audiotext.train.config import FREE_ON_RESUME, PretrainConfig
+from audiotext.train.debug.records import Records
+from audiotext.train.debug.scan import scan
+from audiotext.train.error import TrainingError, worker_died
 from audiotext.train.folder import changed_keys, locked, logged
 from audiotext.train.interrupt import Interrupt
 from audiotext.train.learner import count_parameters
@@ -28,7 +31,8 @@ _log = logging.getLogger(__name__)
 def pretrain(
     config: PretrainConfig, tokenizer: Tokenizer | None, out: Path, resume: str = "auto", init: Path | None = None
 ) -> bool:
-    """Train into ``out``: config.yaml, checkpoints/, model/, metrics.jsonl, tensorboard/, train.log.
+    """Train into ``out``: config.yaml, checkpoints/, model/, metrics.jsonl, tensorboard/, train.log; where something
+    went wrong, what Records keeps.
 
     ``resume`` is "auto" (go on from the newest good checkpoint of ``out``), "never" (remove what an earlier run left
     there) or the path of a checkpoint. ``init`` is a model folder whose weights, where they fit, are started from.
@@ -48,9 +52,19 @@ def pretrain(
             return True
         _summarise(trainer)
         save(config, out / "config.yaml")
+        if config.train.scan:
+            scan(trainer)
+        trainer.records = Records(out, trainer.progress.step)
         tracker = Tracker(out, trainer.progress.step)
         try:
             complete = trainer.fit(checkpoints, tracker, interrupt)
+        except RuntimeError as error:
+            if not worker_died(error):
+                raise
+            raise TrainingError(
+                f"after step {trainer.progress.step} a process that reads data died, likely because memory ran out "
+                f"({error}). Checkpoints are kept: run the same command again, with a smaller data.workers if it recurs"
+            ) from error
         finally:
             tracker.close()
         if complete:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from audiotext.config import ConfigError
 from audiotext.data.loader import Loader
@@ -30,11 +31,12 @@ class BatchStream:
                 return batch
             self._iterator = None  # the loader now stands at the next epoch; it raises where one has no batch at all
 
-    def state_dict(self) -> dict[str, int]:
+    def state_dict(self) -> dict[str, Any]:
         epoch, position = self.loader.state
-        return {"epoch": epoch, "position": position, "clips": len(self.loader.dataset)}
+        bad = self.loader.bad.state_dict()
+        return {"epoch": epoch, "position": position, "clips": len(self.loader.dataset), "bad": bad}
 
-    def load_state_dict(self, state: dict[str, int]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go to a saved place. Raises ConfigError where the data are not those it was saved on."""
         clips = len(self.loader.dataset)
         if state["clips"] != clips:
@@ -43,3 +45,4 @@ class BatchStream:
                 "bring them back, or start over with --resume never"
             )
         self.loader.state, self._iterator = (state["epoch"], state["position"]), None
+        self.loader.bad.load_state_dict(state["bad"])

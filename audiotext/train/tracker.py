@@ -33,7 +33,7 @@ class Tracker:
         self.path = folder / "metrics.jsonl"
         if step == 0:
             shutil.rmtree(folder / "tensorboard", ignore_errors=True)
-        _keep_until(self.path, step)
+        keep_until(self.path, step)
         self.writer = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else None)
 
     def scalars(self, kind: str, step: int, epoch: int, values: dict[str, float]) -> None:
@@ -70,7 +70,7 @@ class Tracker:
         self.writer.close()
 
 
-def _keep_until(path: Path, step: int) -> None:
+def keep_until(path: Path, step: int) -> None:
     """Keep the lines of ``path`` up to ``step``, by atomic rename; a line cut short goes too."""
     if not path.is_file():
         return

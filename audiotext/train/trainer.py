@@ -16,10 +16,16 @@ from audiotext.config import to_tree
 from audiotext.optim import Eden, ScaledAdam, parameter_groups
 from audiotext.train.average import RunningAverage
 from audiotext.train.checkpoint import CheckpointFolder
+from audiotext.train.compile import eager
 from audiotext.train.config import PretrainConfig
+from audiotext.train.debug.finite import watched
+from audiotext.train.debug.records import Records
+from audiotext.train.debug.statistics import measured
+from audiotext.train.error import TrainingError
 from audiotext.train.interrupt import Interrupt
 from audiotext.train.learner import Learner
 from audiotext.train.meter import Meter
+from audiotext.train.precision import Precision
 from audiotext.train.randomness import derive_seed, seed_everything
 from audiotext.train.stream import BatchStream
 from audiotext.train.tracker import AudioReader, Tracker
@@ -30,18 +36,18 @@ _log = logging.getLogger(__name__)
 _POINTS = 300  # in the embedding projector
 
 
-class TrainingError(ValueError):
-    """Training cannot go on; the message says why and what to try."""
-
-
 @dataclass
 class Progress:
-    """How far a run is. ``validated`` is the last step that was validated, ``skipped`` counts steps without update."""
+    """How far a run is. ``validated`` is the last step that was validated, ``skipped`` counts steps without update.
+
+    ``overflows`` counts those of which only the loss scale of float16 was to blame, which are not ``skipped``.
+    """
 
     step: int = 0
     validated: int = 0
     skipped: int = 0
     skipped_in_row: int = 0
+    overflows: int = 0
     best_loss: float = math.inf
 
 
@@ -63,7 +69,8 @@ class Trainer:
         self.schedule = Eden(self.optimizer, o.lr_batches, o.lr_epochs, o.warmup_batches, o.warmup_start)
         self.augment = config.augment.build()
         self.average = RunningAverage(learner, config.train.average_period, config.train.average_power)
-        self.progress, self.meter = Progress(), Meter()
+        self.precision = Precision(config.train.precision, self.device)
+        self.progress, self.meter, self.records = Progress(), Meter(), Records()
         self.audio: AudioReader = lambda clip_id: None
         """Reads the audio of the validation clips that TensorBoard shows."""
 
@@ -103,7 +110,8 @@ class Trainer:
                 batches = self._fetch(interrupt)
                 if batches is None:
                     continue
-                norm = self.step(batches)
+                with self.records.crash_saved(batches, p.step, t.seed):
+                    norm = self.step(batches)
             if p.step % t.log_interval == 0:
                 self._report(tracker, clock, norm)
 
@@ -114,26 +122,32 @@ class Trainer:
         self.learner.model.set_step(p.step)
         self.schedule.step_epoch(self.stream.epoch)
         self.schedule.step_batch(p.step)
-        self.optimizer.zero_grad()
-        norm = math.nan
-        for micro, batch in enumerate(batches):
-            seed_everything(t.seed, p.step, micro)
-            with self._precision():
-                loss, report = self.learner(self._augmented(batch.to(self.device), micro))
-            if not torch.isfinite(loss):
-                break
-            (loss / len(batches)).backward()
-            self.meter.add_batch(batch, loss.detach(), report)
-        else:
-            norm = gradient_norm(self.parameters)
+        with watched(self.learner) if t.watch else nullcontext([]) as found:
+            loss, norm = self._gradients(batches)
+        fine = math.isfinite(norm)
+        overflow = not fine and math.isfinite(loss) and self.precision.overflowed()
+        cause = ""
+        if found or not (fine or overflow):
+            cause = found[0] if found else self._cause(batches)
         p.step += 1
-        if math.isfinite(norm):
-            self.optimizer.step()
+        if fine:
+            self._update()
             p.skipped_in_row = 0
+            if cause:
+                _log.warning("step %d: the loss is finite, but not: %s", p.step, cause)
+        elif overflow:
+            p.overflows += 1
+            _log.info("step %d: a gradient left the range of float16; the loss scale is lowered", p.step)
         else:
-            self._skip([clip for batch in batches for clip in batch.ids])
+            self._skip(batches, loss, norm, cause)
         self.average.update(self.learner, p.step)
         return norm
+
+    def forward(self, batch: Batch, micro: int = 0) -> tuple[Tensor, dict[str, Tensor]]:
+        """The objective's answer to a batch, augmented; what is random follows from seed, step and ``micro`` alone."""
+        seed_everything(self.config.train.seed, self.progress.step, micro)
+        with self.precision.autocast():
+            return self.learner(self._augmented(batch.to(self.device), micro))
 
     def state_dict(self) -> dict:
         return {
@@ -143,6 +157,7 @@ class Trainer:
             "objective": self.learner.objective.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "precision": self.precision.state_dict(),
             "schedule": self.schedule.state_dict(),
             "stream": self.stream.state_dict(),
             "meter": self.meter.state_dict(),
@@ -156,6 +171,7 @@ class Trainer:
         self.learner.objective.load_state_dict(state["objective"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
+        self.precision.load_state_dict(state["precision"])
         self.schedule.load_state_dict(state["schedule"])
         self.meter.load_state_dict(state["meter"])
         self.progress = Progress(**state["progress"])
@@ -171,25 +187,55 @@ class Trainer:
             self.stream.load_state_dict(place)
             return None
 
-    def _precision(self) -> torch.autocast | nullcontext:
-        if self.config.train.precision == "bf16":
-            return torch.autocast(self.device.type, torch.bfloat16)
-        return nullcontext()
+    def _gradients(self, batches: list[Batch]) -> tuple[float, float]:
+        """Fill the gradients. Returns the last loss, and the gradient's norm: NaN where that loss is not finite."""
+        self.optimizer.zero_grad()
+        for micro, batch in enumerate(batches):
+            loss, report = self.forward(batch, micro)
+            if not torch.isfinite(loss):
+                return float(loss.detach()), math.nan
+            self.precision.backward(loss / len(batches))
+            self.meter.add_batch(batch, loss.detach(), report)
+        self.precision.unscale(self.optimizer)
+        return float(loss.detach()), gradient_norm(self.parameters)
+
+    def _update(self) -> None:
+        interval = self.config.train.statistics_interval
+        if interval is None or self.progress.step % interval:
+            self.precision.step(self.optimizer)
+            return
+        with measured(self.learner, self.progress.step) as rows:
+            self.precision.step(self.optimizer)
+        self.records.append("statistics", rows)
+
+    def _cause(self, batches: list[Batch]) -> str:
+        """Run a step that failed again, with the same random numbers: the first module whose numbers are not finite."""
+        with eager() if self.config.train.compile else nullcontext(), watched(self.learner) as found:
+            for micro, batch in enumerate(batches):
+                loss, _ = self.forward(batch, micro)
+                if not found:
+                    self.precision.backward(loss / len(batches))
+                if found:
+                    break
+        self.optimizer.zero_grad()
+        return found[0] if found else "nothing when the step was run again, so it is not always so"
 
     def _augmented(self, batch: Batch, micro: int) -> Batch:
         generator = torch.Generator().manual_seed(derive_seed(self.config.train.seed, self.progress.step, micro, 1))
         return replace(batch, feats=self.augment(batch.feats, generator))
 
-    def _skip(self, ids: list[str]) -> None:
-        p = self.progress
+    def _skip(self, batches: list[Batch], loss: float, norm: float, cause: str) -> None:
+        p, ids = self.progress, [clip for batch in batches for clip in batch.ids]
+        numbers = {"loss": loss, "gradient_norm": norm, "seed": self.config.train.seed}
+        self.records.append("bad_batches", [{"step": p.step, "cause": cause, "ids": ids} | numbers])
         p.skipped, p.skipped_in_row = p.skipped + 1, p.skipped_in_row + 1
-        _log.warning("step %d skipped: loss or gradient not finite; clips %s", p.step, ", ".join(ids))
+        _log.warning("step %d skipped: loss or gradient not finite; first, %s; clips %s", p.step, cause, ", ".join(ids))
         if p.skipped_in_row >= self.config.train.max_skipped:
             raise TrainingError(
-                f"stopped at step {p.step}: the loss or its gradient was not finite {p.skipped_in_row} steps in a row. "
-                f"Look at the last clips ({', '.join(ids[:5])}) for broken audio or features, lower optimizer.lr (now "
-                f"{self.config.optimizer.lr:g}), raise optimizer.warmup_batches, or train with train.precision=fp32; "
-                "the checkpoints from before are kept"
+                f"stopped at step {p.step}: the loss or its gradient was not finite {p.skipped_in_row} steps in a row; "
+                f"first, the last time: {cause}. Look at the last clips ({', '.join(ids[:5])}) for broken audio or "
+                f"features, lower optimizer.lr (now {self.config.optimizer.lr:g}), raise optimizer.warmup_batches, or "
+                "train with train.precision=fp32; the checkpoints from before are kept"
             )
 
     def _validation_due(self) -> bool:
@@ -202,7 +248,7 @@ class Trainer:
         p, t = self.progress, self.config.train
         started = time.monotonic()
         seed_everything(t.seed, p.step)
-        with self.average.applied(self.learner), self._precision():
+        with self.average.applied(self.learner), self.precision.autocast():
             found = validate(self.learner, self.valid, t.num_sample_clips)
         self._show(tracker, found, first=p.validated == 0)
         loss, p.validated = found.scalars["loss"], p.step
@@ -232,11 +278,16 @@ class Trainer:
         speed = clock.speed()
         rate = self.optimizer.param_groups[0]["lr"]
         values |= {"lr": rate, "grad_norm": norm, "audio_seconds_per_second": speed, "skipped": float(p.skipped)}
+        if self.precision.scaler.is_enabled():
+            values |= {"overflows": float(p.overflows), "loss_scale": self.precision.scaler.get_scale()}
+        bad = self.stream.loader.bad
+        values |= bad.counts()
         tracker.scalars("train", p.step, self.stream.epoch, values)
         total = self.planned_steps
         _log.info(
-            "step %d/%d, epoch %d: loss %.4f, lr %.2e, %.0f audio-s/s, %s left",
+            "step %d/%d, epoch %d: loss %.4f, lr %.2e, %.0f audio-s/s, %s left%s",
             p.step, total, self.stream.epoch, values.get("loss", math.nan), rate, speed, clock.left(p.step, total),
+            f", {bad.total} bad clips of {bad.seen}" if bad.total else "",
         )  # fmt: skip
         self.meter.clear()
 

@@ -96,6 +96,9 @@ class ZipformerEncoder(Encoder):
     def forward(self, feats: Padded) -> EncoderOutput:
         return self.encoder(self.encoder_embed(feats))
 
+    def checkpointable(self) -> list[nn.Module]:
+        return [module for module in self.modules() if isinstance(module, ZipformerLayer)]
+
     def set_step(self, step: int) -> None:
         set_step(self, step / self.step_scale)
 

@@ -1,0 +1,1 @@
+"""What helps where training goes wrong: none of it changes what a step computes."""
