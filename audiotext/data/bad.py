@@ -46,7 +46,7 @@ class BadClips:
                 _log.warning("more clips are left out, counted from now on without a line each")
             if len(self.first) < _NAMED and said not in self.first:
                 self.first.append(said)
-        if bad and self.seen >= ENOUGH and self.total > self.max_ratio * self.seen:
+        if self.seen >= ENOUGH and self.total > self.max_ratio * self.seen:
             kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(self.kinds.items()))
             raise DataError(
                 f"{self.total} of the {self.seen} clips so far cannot be used ({kinds}), more than "

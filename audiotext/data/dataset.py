@@ -197,7 +197,10 @@ def load_features(
         if reader is None:
             raise DataError(f"{cut.id}: features are stored as {stored.storage_type!r}, which lhotse cannot read here")
         left, count = _frame_span(cut.start - stored.start + offset, seconds, stored.frame_shift, stored.num_frames)
-        values = reader(stored.storage_path).read(stored.storage_key, left, left + count)
+        try:
+            values = reader(stored.storage_path).read(stored.storage_key, left, left + count)
+        except (OSError, ValueError) as error:
+            raise AudioError(f"{cut.id}: its stored features cannot be read: {error}", "features unreadable") from None
         if not len(values):
             raise DataError(f"{cut.id}: the stored features are empty")
         return torch.from_numpy(np.asarray(values, dtype=np.float32)), stored.frame_shift

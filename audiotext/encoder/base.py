@@ -22,7 +22,7 @@ class Encoder(nn.Module):
     """Input frames per output frame (output frame rate = input rate / subsampling)."""
 
     compilable: bool = False
-    """Whether torch.compile can follow ``forward``: no Python number in it changes from step to step."""
+    """Whether torch.compile makes one graph of ``forward``: nothing in it depends on a number drawn or scheduled."""
 
     def forward(self, feats: Padded) -> EncoderOutput:
         raise NotImplementedError

@@ -16,13 +16,13 @@ def compile_encoder(encoder: Encoder, backend: str = "inductor") -> None:
     """Compile in place, so that names of parameters stay as they are; the first step then takes a minute or more.
 
     Lengths and numbers of clips are symbols from the first batch on: later ones need no new compilation, and a resumed
-    run uses the very kernels that an uninterrupted one does. Raises ConfigError for an encoder whose numbers change
-    from step to step, each of which would be compiled for, and where there is no compiler.
+    run uses the very kernels that an uninterrupted one does. Raises ConfigError for an encoder that torch cannot
+    follow, and where there is no compiler.
     """
     if not encoder.compilable:
         raise ConfigError(
-            f"train.compile: {type(encoder).__name__} draws and schedules Python numbers in every step, which torch "
-            "would compile for again and again; leave train.compile off, or take the transformer"
+            f"train.compile: {type(encoder).__name__} cannot be compiled: what it draws and schedules in every step would "
+            "break it into hundreds of graphs; leave train.compile off, or take the transformer"
         )
     compiler = os.environ.get("CXX", "g++")
     on_cpu = all(p.device.type == "cpu" for p in encoder.parameters())

@@ -76,10 +76,10 @@ class TrainConfig:
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Arithmetic of the model; bf16 and fp16 by autocast, fp16 with a loss scale that adapts. Losses stay in fp32."""
     checkpoint_activations: bool = False
-    """Compute the encoder's layers a second time for their gradients rather than keep all of their results: slower by
-    about a third, for batches several times as large. The gradients are the same."""
+    """Compute the encoder's layers a second time for their gradients rather than keep all that they computed: less
+    memory, for one more forward pass. The gradients are the same."""
     compile: bool = False
-    """torch.compile the encoder: minutes at the start, faster afterwards. For the transformer alone."""
+    """torch.compile the encoder, which takes minutes at the start. For the transformer; a Zipformer is refused."""
     device: Literal["cpu", "cuda"] = "cpu"
     """Where to train."""
     seed: int = 0

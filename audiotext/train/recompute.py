@@ -1,7 +1,7 @@
 """Activation checkpointing: keep what goes into a layer, and compute the layer again when its gradient is due.
 
 Chen et al. 2016, "Training deep nets with sublinear memory cost". A layer's dropout and coins are drawn alike both
-times, so gradients are those of the plain path; a step takes about a third longer.
+times, so gradients are those of the plain path, for one more forward pass.
 """
 
 from __future__ import annotations
