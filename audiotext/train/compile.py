@@ -21,7 +21,7 @@ def compile_encoder(encoder: Encoder, backend: str = "inductor") -> None:
     """
     if not encoder.compilable:
         raise ConfigError(
-            f"train.compile: {type(encoder).__name__} cannot be compiled: what it draws and schedules in every step would "
+            f"train.compile: {type(encoder).__name__} cannot be compiled: what it draws and schedules each step would "
             "break it into hundreds of graphs; leave train.compile off, or take the transformer"
         )
     compiler = os.environ.get("CXX", "g++")

@@ -9,16 +9,28 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from audiotext.config import ConfigError
+
+_held: set[TextIO] = set()
+
+
+def _let_go() -> None:
+    """In a forked process: close its share of the lock, which lasts until every share is closed."""
+    while _held:
+        os.close(_held.pop().fileno())
+
+
+os.register_at_fork(after_in_child=_let_go)
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold the folder for this process. Raises ConfigError where another run holds it.
 
-    The kernel drops the lock with the process, so a killed run leaves none behind.
+    The kernel drops the lock with the process, so a killed run leaves none behind: not in the processes that it forked
+    either, which outlive it by some seconds.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / ".lock", "a+", encoding="utf-8") as file:
@@ -33,7 +45,11 @@ def locked(folder: Path) -> Iterator[None]:
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         file.flush()
-        yield
+        _held.add(file)
+        try:
+            yield
+        finally:
+            _held.discard(file)
 
 
 @contextmanager

@@ -210,13 +210,10 @@ class Trainer:
 
     def _cause(self, batches: list[Batch]) -> str:
         """Run a step that failed again, with the same random numbers: the first module whose numbers are not finite."""
+        self.optimizer.zero_grad()
         with eager() if self.config.train.compile else nullcontext(), watched(self.learner) as found:
             for micro, batch in enumerate(batches):
-                loss, _ = self.forward(batch, micro)
-                if not found:
-                    self.precision.backward(loss / len(batches))
-                if found:
-                    break
+                self.precision.backward(self.forward(batch, micro)[0] / len(batches))
         self.optimizer.zero_grad()
         return found[0] if found else "nothing when the step was run again, so it is not always so"
 
