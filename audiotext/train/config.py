@@ -117,6 +117,8 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"{name}: must be at least 1, got {value}")
+        if self.watch and self.compile:
+            raise ConfigError("train.watch looks between the modules that train.compile joins: choose one of them")
 
 
 @dataclass

@@ -41,10 +41,11 @@ def scan(trainer: Trainer) -> dict[str, float]:
             _log.info("scan: the batch with %s is that with %s", kind, done[tuple(keys)])
             continue
         done[tuple(keys)] = kind
+        _log.info("scan: %s: %s", kind, about)  # first: where a system ends the process, this is what it says last
         with _unchanged(trainer):
             started = time.monotonic()
             found[kind] = _try(trainer, batch, kind, about)
-        _log.info("scan: %s: %s, %.0f MB, %.1f s", kind, about, found[kind], time.monotonic() - started)
+        _log.info("scan: %.0f MB, %.1f s", found[kind], time.monotonic() - started)
     _log.info("scan: the worst batches fit; the optimizer's memory, about four times the weights', comes on top")
     return found
 
