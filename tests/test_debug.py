@@ -185,7 +185,11 @@ def test_scan_tries_the_worst_batches(corpus, caplog):
     assert max(map(len, tried)) == max(map(len, every))
     assert max(float(b.durations.max()) for b in tried) == max(float(b.durations.max()) for b in every)
     assert set(found) <= {"the most seconds, padding included", "the most clips", "the longest clip"}
-    assert "scan: the most seconds, padding included: " in caplog.text and "the worst batches fit" in caplog.text
+    assert (
+        "scan: the most seconds, padding included: " in caplog.text
+        and " MB, " in caplog.text
+        and "the worst batches fit" in caplog.text
+    )
 
 
 @pytest.mark.parametrize("room, advice", [(1, "data.sampler.max_duration=1,"), (0, "data.max_clip_seconds=")])

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 import test_train
 import torch
-from test_train import assert_same, at_step, config_of, newest, run
+from test_train import _broken_from, assert_same, at_step, config_of, newest, run
 
 from audiotext.config import ConfigError
 from audiotext.encoder.base import ENCODERS
@@ -178,8 +178,10 @@ def test_the_compiled_transformer_equals_the_plain_one():
 def test_a_run_with_a_compiled_encoder(corpus, tmp_path, monkeypatch):
     """Checkpoints are those of a plain run, and a step that fails is still looked into."""
     monkeypatch.setattr("audiotext.train.build.compile_encoder", partial(compile_encoder, backend="eager"))
+    _broken_from(monkeypatch, 2, 2)
     for folder, on in (("a", "false"), ("b", "true")):
         assert run(corpus, tmp_path / folder, "train.max_steps=3", f"train.compile={on}")
+        assert "output of objective" in (tmp_path / folder / "bad_batches.jsonl").read_text()
     a, b = (newest(tmp_path / folder)["model"] for folder in "ab")
     assert a.keys() == b.keys()
     for name, value in a.items():
@@ -189,6 +191,12 @@ def test_a_run_with_a_compiled_encoder(corpus, tmp_path, monkeypatch):
 def test_a_zipformer_is_not_compiled_and_says_why():
     with pytest.raises(ConfigError, match="ZipformerEncoder cannot be compiled.*hundreds of graphs"):
         compile_encoder(encoder("zipformer"))
+
+
+@pytest.mark.parametrize("other", ["watch", "checkpoint_activations"])
+def test_what_does_not_go_with_compiling_is_refused(corpus, other):
+    with pytest.raises(ConfigError, match=f"train.{other} .*choose one"):
+        config_of(corpus, f"train.{other}=true", "train.compile=true")
 
 
 def test_without_a_compiler_there_is_a_clear_word(monkeypatch):

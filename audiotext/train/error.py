@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 
@@ -12,6 +15,20 @@ class TrainingError(ValueError):
 def worker_died(error: BaseException) -> bool:
     """Whether torch says that a data loader's process is gone; it has no class of its own for that."""
     return isinstance(error, RuntimeError) and str(error).startswith("DataLoader worker")
+
+
+@contextmanager
+def dead_workers_explained() -> Iterator[None]:
+    """Raise TrainingError, with advice, where a data loader's process is gone."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not worker_died(error):
+            raise
+        raise TrainingError(
+            f"a process that reads data died, likely because memory ran out ({error}). Checkpoints are kept: run the "
+            "same command again, with a smaller data.workers if it recurs"
+        ) from error
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -18,7 +18,7 @@ from audiotext.train.checkpoint import CheckpointFolder, read
 from audiotext.train.config import FREE_ON_RESUME, PretrainConfig
 from audiotext.train.debug.records import Records
 from audiotext.train.debug.scan import scan
-from audiotext.train.error import TrainingError, worker_died
+from audiotext.train.error import dead_workers_explained
 from audiotext.train.folder import changed_keys, locked, logged
 from audiotext.train.interrupt import Interrupt
 from audiotext.train.learner import count_parameters
@@ -57,14 +57,8 @@ def pretrain(
         trainer.records = Records(out, trainer.progress.step)
         tracker = Tracker(out, trainer.progress.step)
         try:
-            complete = trainer.fit(checkpoints, tracker, interrupt)
-        except RuntimeError as error:
-            if not worker_died(error):
-                raise
-            raise TrainingError(
-                f"after step {trainer.progress.step} a process that reads data died, likely because memory ran out "
-                f"({error}). Checkpoints are kept: run the same command again, with a smaller data.workers if it recurs"
-            ) from error
+            with dead_workers_explained():
+                complete = trainer.fit(checkpoints, tracker, interrupt)
         finally:
             tracker.close()
         if complete:

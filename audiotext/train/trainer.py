@@ -126,9 +126,9 @@ class Trainer:
             loss, norm = self._gradients(batches)
         fine = math.isfinite(norm)
         overflow = not fine and math.isfinite(loss) and self.precision.overflowed()
-        cause = ""
-        if found or not (fine or overflow):
-            cause = found[0] if found else self._cause(batches)
+        cause = found[0] if found else ""
+        if not (fine or overflow or t.watch):
+            cause = self._cause(batches)
         p.step += 1
         if fine:
             self._update()

@@ -41,10 +41,11 @@ def scan(trainer: Trainer) -> dict[str, float]:
             _log.info("scan: the batch with %s is that with %s", kind, done[tuple(keys)])
             continue
         done[tuple(keys)] = kind
+        _log.info("scan: %s: %s", kind, about)  # first: where a system ends the process, this is what it says last
         with _unchanged(trainer):
             started = time.monotonic()
             found[kind] = _try(trainer, batch, kind, about)
-        _log.info("scan: %s: %s, %.0f MB, %.1f s", kind, about, found[kind], time.monotonic() - started)
+        _log.info("scan: %.0f MB, %.1f s", found[kind], time.monotonic() - started)
     _log.info("scan: the worst batches fit; the optimizer's memory, about four times the weights', comes on top")
     return found
 
@@ -55,8 +56,8 @@ def _worst(trainer: Trainer) -> dict[str, list[tuple[int, int]]]:
     epoch, seconds = loader.state[0], loader.dataset.durations
     batches = loader.sampler.batches(epoch)
 
-    def longest(batch: list[int]) -> float:
-        return max(seconds[item % len(seconds)] for item in batch)  # a weighted plan draws a clip i again as i + N
+    def longest(batch: list[int]) -> float:  # a weighted plan draws a clip i again as i + N
+        return seconds[np.asarray(batch) % len(seconds)].max()
 
     sizes = {
         "the most seconds, padding included": lambda batch: len(batch) * longest(batch),
