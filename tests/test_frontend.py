@@ -1,6 +1,7 @@
 """The filterbank and augmentation: numbers, padding, and what each option promises."""
 
 import math
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ import torch
 from audiotext.config import ConfigError, from_tree
 from audiotext.frontend.augment import AugmentConfig
 from audiotext.frontend.fbank import FbankConfig
+from audiotext.frontend.waveform import WaveformConfig
 from audiotext.types import Padded
 
 
@@ -30,10 +32,11 @@ def signals():
 
 
 @pytest.mark.parametrize("bins", [40, 80])
-def test_agrees_with_kaldi_native_fbank(signals, bins):
-    pytest.importorskip("kaldi_native_fbank")
+@pytest.mark.parametrize("backend", ["kaldi-native-fbank", "kaldifeat"])
+def test_agrees_with_kaldi(signals, bins, backend):
+    pytest.importorskip(backend.replace("-", "_"), reason=f"{backend} is not installed")
     ours = FbankConfig(num_mel_bins=bins).build()
-    kaldi = FbankConfig(num_mel_bins=bins, backend="kaldi-native-fbank").build()
+    kaldi = FbankConfig(num_mel_bins=bins, backend=backend).build()
     for wave in signals.values():
         a, b = ours(_one(wave)), kaldi(_one(wave))
         assert torch.equal(a.lengths, b.lengths)
@@ -66,9 +69,8 @@ def test_a_clip_alone_equals_the_clip_in_a_padded_batch():
     torch.manual_seed(1)
     lengths = torch.tensor([16000, 15999, 8079, 8080, 400, 81, 80, 79])
     waves = torch.randn(8, 16000)  # what lies past a clip's end must not matter
-    for backend in ("torch", "kaldi-native-fbank"):
-        if backend != "torch":
-            pytest.importorskip("kaldi_native_fbank")
+    backends = [b for b in ("torch", "kaldi-native-fbank", "kaldifeat") if b == "torch" or find_spec(b.replace("-", "_"))]
+    for backend in backends:
         fbank = FbankConfig(backend=backend).build()
         batch = fbank(Padded(waves, lengths))
         assert batch.lengths.tolist() == [100, 100, 50, 51, 3, 1, 1, 0]
@@ -77,6 +79,19 @@ def test_a_clip_alone_equals_the_clip_in_a_padded_batch():
             assert alone.data.shape[1] == frames
             torch.testing.assert_close(alone.data[0], batch.data[row, :frames], atol=1e-5, rtol=0)
             assert not batch.data[row, frames:].any()
+
+
+def test_frames_of_samples_are_the_samples():
+    torch.manual_seed(1)
+    waves, lengths = torch.randn(4, 16000), torch.tensor([16000, 15999, 160, 159])
+    frontend = WaveformConfig().build()
+    feats = frontend(Padded(waves, lengths))
+    assert feats.data.shape == (4, 100, frontend.feature_dim) and feats.lengths.tolist() == [100, 99, 1, 0]
+    for row, frames in enumerate(feats.lengths.tolist()):
+        assert torch.equal(feats.data[row, :frames].flatten(), waves[row, : 160 * frames])
+        assert not feats.data[row, frames:].any()
+    with pytest.raises(ConfigError, match="22050"):
+        WaveformConfig(22050).build()
 
 
 def test_long_batches_are_cut_into_blocks_without_a_trace():
