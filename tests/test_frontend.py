@@ -1,7 +1,6 @@
 """The filterbank and augmentation: numbers, padding, and what each option promises."""
 
 import math
-from importlib.util import find_spec
 
 import pytest
 import torch
@@ -37,7 +36,11 @@ def test_agrees_with_kaldi(signals, bins, backend):
     pytest.importorskip(backend.replace("-", "_"), reason=f"{backend} is not installed")
     ours = FbankConfig(num_mel_bins=bins).build()
     kaldi = FbankConfig(num_mel_bins=bins, backend=backend).build()
-    for wave in signals.values():
+    for name, wave in signals.items():
+        if backend == "kaldifeat" and name == "short":
+            with pytest.raises(ValueError, match="set backend: torch"):
+                kaldi(_one(wave))
+            continue
         a, b = ours(_one(wave)), kaldi(_one(wave))
         assert torch.equal(a.lengths, b.lengths)
         torch.testing.assert_close(a.data, b.data, atol=1e-3, rtol=0)
@@ -69,8 +72,9 @@ def test_a_clip_alone_equals_the_clip_in_a_padded_batch():
     torch.manual_seed(1)
     lengths = torch.tensor([16000, 15999, 8079, 8080, 400, 81, 80, 79])
     waves = torch.randn(8, 16000)  # what lies past a clip's end must not matter
-    backends = [b for b in ("torch", "kaldi-native-fbank", "kaldifeat") if b == "torch" or find_spec(b.replace("-", "_"))]
-    for backend in backends:
+    for backend in ("torch", "kaldi-native-fbank"):
+        if backend != "torch":
+            pytest.importorskip("kaldi_native_fbank")
         fbank = FbankConfig(backend=backend).build()
         batch = fbank(Padded(waves, lengths))
         assert batch.lengths.tolist() == [100, 100, 50, 51, 3, 1, 1, 0]
