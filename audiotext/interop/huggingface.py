@@ -14,8 +14,8 @@ from audiotext.frontend.waveform import WaveformConfig
 from audiotext.interop.checkpoint import ForeignCheckpointError
 from audiotext.model import ModelConfig
 
-AUDIO_TOWERS = {"clap": "ClapAudioModel"}
-"""Models whose audio part is a class of its own: ``model_type`` -> the class."""
+AUDIO_TOWERS = {"clap": "audio_model"}
+"""Models of sound and text: ``model_type`` -> the attribute that is their audio encoder."""
 _ADAPTER = f"{HuggingFaceModel.__module__}:{HuggingFaceModel.__name__}"
 _UNUSED = "masked_spec_embed"  # of a frozen model; some checkpoints lack it
 
@@ -35,10 +35,8 @@ def find_model(name: str) -> FoundModel:
     """``name``: a folder, or a model of the hub. Raises ForeignCheckpointError where it is not usable."""
     transformers = load_transformers()
     try:
-        config = transformers.AutoConfig.from_pretrained(name)
         extractor = transformers.AutoFeatureExtractor.from_pretrained(name)
-        cls = getattr(transformers, AUDIO_TOWERS.get(config.model_type, "AutoModel"))
-        model, info = cls.from_pretrained(name, output_loading_info=True)
+        model, info = transformers.AutoModel.from_pretrained(name, output_loading_info=True)
     except (OSError, ValueError) as error:
         said = str(error).strip() or type(error).__name__
         raise ForeignCheckpointError(f"{name}: transformers cannot load it: {said.splitlines()[0]}") from None
@@ -47,18 +45,21 @@ def find_model(name: str) -> FoundModel:
     missing = sorted(key for key in info["missing_keys"] if not key.endswith(_UNUSED))
     if missing:
         raise ForeignCheckpointError(f"{name}: {len(missing)} tensors missing: {', '.join(missing[:8])}")
-    dropped = list(info["unexpected_keys"])
-    if model.config.is_encoder_decoder:
-        encoder, whole = model.get_encoder(), model.state_dict()
-        kept = {value.data_ptr() for value in encoder.state_dict().values()}
-        dropped += [key for key, value in whole.items() if value.data_ptr() not in kept]
-        model = encoder
-    options = {"model": _path(type(model)), "config": _tree(model.config), "extractor": _tree(extractor)}
+    part = _audio_part(model)
+    kept = {value.data_ptr() for value in part.state_dict().values()}
+    dropped = [*info["unexpected_keys"], *(k for k, v in model.state_dict().items() if v.data_ptr() not in kept)]
+    options = {"model": _path(type(part)), "config": _tree(part.config), "extractor": _tree(extractor)}
     adapter = HuggingFaceModel(**options)
-    adapter.model.load_state_dict(model.state_dict())
+    adapter.model.load_state_dict(part.state_dict())
     encoder = ForeignConfig(_ADAPTER, **_measure(adapter.eval(), name), options=options)
     state = {f"module.{key}": value for key, value in adapter.state_dict().items()}
     return FoundModel(ModelConfig(WaveformConfig(encoder.sample_rate), encoder).pruned(()), state, dropped)
+
+
+def _audio_part(model: nn.Module) -> nn.Module:
+    if model.config.model_type in AUDIO_TOWERS:
+        return getattr(model, AUDIO_TOWERS[model.config.model_type])
+    return model.get_encoder() if model.config.is_encoder_decoder else model
 
 
 @torch.inference_mode()
