@@ -18,7 +18,8 @@ fail() { echo "install_kaldifeat.sh: $*" >&2 && exit 1; }
 cd "$(dirname "$(realpath "$0")")/.."
 # shellcheck source=../egs/common/path.sh
 . egs/common/path.sh
-find_environment
+# shellcheck disable=SC2119
+find_environment || exit 1
 
 # The backend must give the features that our own implementation gives.
 check() {
@@ -81,11 +82,12 @@ print("set(Torch_FOUND TRUE)")
 END
 
 # torch's headers from 2.14 on reject C++17. One compilation per library: most of the time goes into torch's headers.
-export KALDIFEAT_CMAKE_ARGS="-DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_STANDARD=20 -DCMAKE_INSTALL_LIBDIR=lib \
+KALDIFEAT_CMAKE_ARGS="-DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_STANDARD=20 -DCMAKE_INSTALL_LIBDIR=lib \
 -DCMAKE_UNITY_BUILD=ON -DCMAKE_UNITY_BUILD_BATCH_SIZE=0 -DPYTHON_EXECUTABLE=$(command -v "$python") \
 -DFETCHCONTENT_SOURCE_DIR_PYBIND11=$work/pybind11 -DTorch_DIR=$work/torch"
-export KALDIFEAT_MAKE_ARGS="-j$(nproc)"
-export PYTHONPATH="$work/tools${PYTHONPATH:+:$PYTHONPATH}"
+KALDIFEAT_MAKE_ARGS="-j$(nproc)"
+PYTHONPATH="$work/tools${PYTHONPATH:+:$PYTHONPATH}"
+export KALDIFEAT_CMAKE_ARGS KALDIFEAT_MAKE_ARGS PYTHONPATH
 run "Building kaldifeat for torch $torch_was" \
     "${pip[@]}" install --no-deps --no-build-isolation --no-binary kaldifeat kaldifeat==1.24
 check
