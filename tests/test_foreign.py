@@ -23,6 +23,7 @@ from audiotext.frontend.fbank import FbankConfig
 from audiotext.hub import load_model
 from audiotext.model import ModelConfig
 from audiotext.testing import check_encoder, random_feats
+from audiotext.train.config import PretrainConfig
 from audiotext.types import Padded
 
 needs_transformers = pytest.mark.skipif(not find_spec("transformers"), reason="transformers (extra [hf]) is not there")
@@ -184,6 +185,13 @@ def test_what_is_no_audio_model_is_refused(content, tmp_path, capsys):
     assert main(["import-checkpoint", "--toolkit", "huggingface", "--checkpoint", str(tmp_path), "--out",
                  str(tmp_path / "m")]) == 1  # fmt: skip
     assert len(capsys.readouterr().err.strip().splitlines()) == 1 and not (tmp_path / "m").exists()
+
+
+def test_filterbank_augmentation_of_samples_is_refused():
+    model = {"frontend": "waveform", "encoder": {"name": "foreign", "model": "torch.nn:Identity", "output_dim": 160}}
+    with pytest.raises(ConfigError, match="num_frequency_masks, gain_db"):
+        from_tree(PretrainConfig, {"model": model, "augment": {"gain_db": 6}})
+    from_tree(PretrainConfig, {"model": model, "augment": {"num_frequency_masks": 0}})
 
 
 def test_stored_filterbanks_are_not_taken_for_samples(tmp_path):
