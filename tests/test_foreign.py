@@ -77,7 +77,7 @@ def test_long_clips_go_in_equal_parts():
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"model": "facebook/hubert-base-ls960"}, "import-checkpoint --toolkit huggingface"),
+        ({"model": "facebook/hubert-base-ls960"}, "audiotext import-huggingface --model facebook"),
         ({"model": "no_such_package:Model"}, "PYTHONPATH"),
         ({"model": "torch.nn:Linea"}, "Linea"),
         ({"model": "json:JSONDecoder", "options": {}}, "no torch.nn.Module"),
@@ -132,6 +132,10 @@ def save_hugging_face(kind: str, folder: Path) -> None:
     extractor.save_pretrained(folder)
 
 
+def import_from(source: Path, out: Path) -> int:
+    return main(["import-huggingface", "--model", str(source), "--out", str(out)])
+
+
 KINDS = {  # subsampling, rate, longest part in frames
     "hubert": (2, 16000, None), "wav2vec2-ctc": (2, 16000, None), "whisper": (2, 16000, 3000), "clap": (0, 48000, 1000)
 }  # fmt: skip
@@ -141,8 +145,7 @@ KINDS = {  # subsampling, rate, longest part in frames
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_hugging_face_model_becomes_a_model_folder(kind, tmp_path, capsys):
     save_hugging_face(kind, tmp_path / "hf")
-    arguments = ["import-checkpoint", "--toolkit", "huggingface", "--checkpoint", str(tmp_path / "hf")]
-    assert main([*arguments, "--out", str(tmp_path / "m")]) == 0, capsys.readouterr().err
+    assert import_from(tmp_path / "hf", tmp_path / "m") == 0, capsys.readouterr().err
     assert (", 0 dropped" in capsys.readouterr().out) == (kind == "hubert")
     (tmp_path / "hf").rename(tmp_path / "gone")  # the folder stands alone
     model = load_model(tmp_path / "m")
@@ -156,8 +159,7 @@ def test_a_hugging_face_model_becomes_a_model_folder(kind, tmp_path, capsys):
 @needs_transformers
 def test_frames_are_those_that_transformers_computes(tmp_path):
     save_hugging_face("hubert", tmp_path / "hf")
-    main(["import-checkpoint", "--toolkit", "huggingface", "--checkpoint", str(tmp_path / "hf"), "--out",
-          str(tmp_path / "m")])  # fmt: skip
+    assert import_from(tmp_path / "hf", tmp_path / "m") == 0
     from transformers import HubertModel
 
     model, theirs = load_model(tmp_path / "m"), HubertModel.from_pretrained(tmp_path / "hf").eval()
@@ -178,12 +180,22 @@ def test_frames_are_those_that_transformers_computes(tmp_path):
 
 
 @needs_transformers
+def test_a_model_that_takes_no_waveform_is_refused(tmp_path, capsys):
+    save_hugging_face("hubert", tmp_path)
+    import transformers as hf
+
+    small = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
+    hf.BertModel(hf.BertConfig(vocab_size=16, **small)).save_pretrained(tmp_path)
+    assert import_from(tmp_path, tmp_path / "m") == 1
+    assert "BertModel does not make hidden states of a waveform" in capsys.readouterr().err
+
+
+@needs_transformers
 @pytest.mark.parametrize("content", [None, "{}", '{"model_type": "bert"}'])
 def test_what_is_no_audio_model_is_refused(content, tmp_path, capsys):
     if content:
         (tmp_path / "config.json").write_text(content)
-    assert main(["import-checkpoint", "--toolkit", "huggingface", "--checkpoint", str(tmp_path), "--out",
-                 str(tmp_path / "m")]) == 1  # fmt: skip
+    assert import_from(tmp_path, tmp_path / "m") == 1
     assert len(capsys.readouterr().err.strip().splitlines()) == 1 and not (tmp_path / "m").exists()
 
 

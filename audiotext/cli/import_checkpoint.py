@@ -1,9 +1,8 @@
-"""Make a model folder from a Zipformer that icefall or Auden trained, or from an audio model of Hugging Face.
+"""Make a model folder from a Zipformer that icefall or Auden trained.
 
 Takes a checkpoint of icefall (speech recognition, audio tagging; its running average where it has one), an Auden model
-folder, or any state dict with icefall's names; with --toolkit huggingface, the folder of a model or its name on the
-hub, which nothing needs after this. Says what was matched and dropped; a tensor that is missing or has another shape is
-an error. The folder can be evaluated, or start a pretraining: audiotext pretrain --init FOLDER.
+folder, or any state dict with icefall's names. Says what was matched and dropped; a tensor that is missing or has
+another shape is an error. The folder can be evaluated, or start a pretraining: audiotext pretrain --init FOLDER.
 """
 
 from __future__ import annotations
@@ -17,14 +16,11 @@ from audiotext.interop.checkpoint import STATES, ForeignCheckpointError, find_we
 from audiotext.interop.zipformer import find_encoder, infer_config
 from audiotext.model import ModelConfig
 
-HELP = "make a model folder from a Zipformer of icefall or Auden, or from a Hugging Face model"
+HELP = "make a model folder from an icefall or Auden Zipformer"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", required=True, type=Path, help="a .pt or .safetensors file, or a model folder")
-    parser.add_argument(
-        "--toolkit", choices=("icefall", "huggingface"), default="icefall", help="whose names it has (default icefall)"
-    )
     parser.add_argument("--out", required=True, type=Path, help="model folder to write")
     parser.add_argument("--state", choices=STATES, help="which weights of the checkpoint (default: the first there is)")
     parser.add_argument("--part", metavar="PREFIX", help="where its names begin, if the model has several Zipformers")
@@ -32,8 +28,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.toolkit == "huggingface":
-        return import_huggingface(args)
     weights = find_weights(args.checkpoint)
     try:
         tensors, state = read_tensors(weights, args.state)
@@ -54,17 +48,5 @@ def run(args: argparse.Namespace) -> int:
     print(f"{source}: {len(own)} tensors matched, {len(found.dropped)} dropped, 0 missing")
     for part, count in sorted(Counter(name.removeprefix("module.").split(".")[0] for name in found.dropped).items()):
         print(f"dropped: {part}, {count} tensors")
-    print(f"{args.out}: {count_parameters(model)} parameters, hash {digest}")
-    return 0
-
-
-def import_huggingface(args: argparse.Namespace) -> int:
-    from audiotext.interop.huggingface import find_model
-
-    found = find_model(str(args.checkpoint))
-    model = found.config.build()
-    model.encoder.load_state_dict(found.state)
-    digest = save_model(model.eval(), args.out)
-    print(f"{args.checkpoint}: {len(found.state)} tensors matched, {len(found.dropped)} dropped, 0 missing")
     print(f"{args.out}: {count_parameters(model)} parameters, hash {digest}")
     return 0

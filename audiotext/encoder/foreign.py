@@ -111,11 +111,11 @@ def import_class(path: str) -> type:
     if not colon or not name:
         raise ConfigError(
             f"encoder: model {path!r} is not of the form package.module:Class; for a model of Hugging Face make a "
-            f"model folder first: audiotext import-checkpoint --toolkit huggingface --checkpoint {path} --out exp/NAME"
+            f"model folder first: audiotext import-huggingface --model {path} --out exp/NAME"
         )
     try:
         cls = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, RuntimeError) as error:  # transformers 4 raises the last
         raise ConfigError(f"encoder: cannot import {path} ({error}); install it, or add it to PYTHONPATH") from None
     if not isinstance(cls, type):
         raise ConfigError(f"encoder: {path} is a {type(cls).__name__}, not a class")

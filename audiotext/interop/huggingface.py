@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from audiotext.encoder.foreign import ForeignConfig
@@ -37,9 +38,8 @@ def find_model(name: str) -> FoundModel:
     try:
         extractor = transformers.AutoFeatureExtractor.from_pretrained(name)
         model, info = transformers.AutoModel.from_pretrained(name, output_loading_info=True)
-    except (OSError, ValueError) as error:
-        said = str(error).strip() or type(error).__name__
-        raise ForeignCheckpointError(f"{name}: transformers cannot load it: {said.splitlines()[0]}") from None
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise ForeignCheckpointError(f"{name}: transformers cannot load it: {_first_line(error)}") from None
     if not isinstance(extractor, transformers.SequenceFeatureExtractor):
         raise ForeignCheckpointError(f"{name}: not an audio model, it has a {type(extractor).__name__}")
     missing = sorted(key for key in info["missing_keys"] if not key.endswith(_UNUSED))
@@ -66,7 +66,13 @@ def _audio_part(model: nn.Module) -> nn.Module:
 def _measure(adapter: HuggingFaceModel, name: str) -> dict[str, Any]:
     """Width, rate and window of a model, from what it returns for one and for two seconds."""
     rate = adapter.extractor.sampling_rate
-    frames = [adapter(torch.zeros(1, seconds * rate))[-1] for seconds in (1, 2)]
+    try:
+        frames = [adapter(torch.zeros(1, seconds * rate))[-1] for seconds in (1, 2)]
+    except (TypeError, AttributeError, ValueError, RuntimeError) as error:
+        kind = type(adapter.model).__name__
+        raise ForeignCheckpointError(
+            f"{name}: its {kind} does not make hidden states of a waveform: {_first_line(error)}"
+        ) from None
     one, two = (x.shape[1] for x in frames)
     window = None
     if one == two:  # it fills every clip up to its window, and would cut off what is longer
@@ -97,6 +103,10 @@ def _path(cls: type[nn.Module]) -> str:
 
 
 def _tree(config: Any) -> dict[str, Any]:
-    """A configuration as YAML can hold it, without where the model came from and how it was stored."""
-    left_out = ("_name_or_path", "dtype", "torch_dtype")
+    """A configuration as YAML can hold it, without the model's origin, storage format and names of classes."""
+    left_out = ("_name_or_path", "dtype", "torch_dtype", "id2label", "label2id")
     return {key: value for key, value in config.to_dict().items() if key not in left_out}
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
