@@ -26,6 +26,6 @@ def run(args: argparse.Namespace) -> int:
     model = found.config.build()
     model.encoder.load_state_dict(found.state)
     digest = save_model(model.eval(), args.out)
-    print(f"{args.model}: {len(found.state)} tensors matched, {len(found.dropped)} dropped, 0 missing")
+    print(f"{args.model}: {len(found.state)} tensors matched, {len(found.dropped)} dropped")
     print(f"{args.out}: {count_parameters(model)} parameters, hash {digest}")
     return 0
