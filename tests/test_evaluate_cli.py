@@ -71,9 +71,9 @@ def world(tmp_path_factory):
     return folder
 
 
-def make_model(folder, seed=0, encoder="statistics"):
+def make_model(folder, seed=0, encoder="statistics", frontend="fbank"):
     torch.manual_seed(seed)
-    return save_model(from_tree(ModelConfig, {"frontend": "fbank", "encoder": encoder}).build(), folder)
+    return save_model(from_tree(ModelConfig, {"frontend": frontend, "encoder": encoder}).build(), folder)
 
 
 def evaluate(world, *more, tasks="*", model="exp/floor/model"):
@@ -122,6 +122,26 @@ def test_new_settings_and_new_weights_make_a_result_stale(world, caplog):
     second = json.loads((world / "results/other/probe_pitch.json").read_text())
     assert second["model_hash"] != first["model_hash"] and second["encoder"] == "transformer"
     assert len(list((world / "results/other/frames").iterdir())) == 1
+
+
+class Samples(torch.nn.Module):
+    """(b, S) -> (b, S // 320, 16): what another package's model of waveforms looks like."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = torch.nn.Conv1d(1, 16, 320, stride=320)
+
+    def forward(self, x):
+        return self.conv(x[:, None]).square().transpose(1, 2)
+
+
+def test_a_foreign_model_is_scored_on_the_same_manifests(world):
+    encoder = {"name": "foreign", "model": f"{__name__}:Samples", "output_dim": 16, "sample_rate": 16000}
+    make_model(world / "exp/foreign/model", encoder=encoder, frontend="waveform")
+    assert evaluate(world, "--set", "probe.poolings=[mean]", tasks="probe_pitch", model="exp/foreign/model") == 0
+    result = json.loads((world / "results/foreign/probe_pitch.json").read_text())
+    assert result["encoder"] == "foreign" and result["clips"] == {"expected": 15, "found": 15}
+    assert result["scores"]["mean"]["accuracy"]["mean"] > 0.5  # energies in 16 random bands; chance is 0.33
 
 
 def test_a_failing_task_is_reported_and_the_others_go_on(world, caplog):

@@ -8,6 +8,7 @@ import torch
 from audiotext.config import ConfigError, from_tree
 from audiotext.frontend.augment import AugmentConfig
 from audiotext.frontend.fbank import FbankConfig
+from audiotext.frontend.waveform import WaveformConfig
 from audiotext.types import Padded
 
 
@@ -30,11 +31,16 @@ def signals():
 
 
 @pytest.mark.parametrize("bins", [40, 80])
-def test_agrees_with_kaldi_native_fbank(signals, bins):
-    pytest.importorskip("kaldi_native_fbank")
+@pytest.mark.parametrize("backend", ["kaldi-native-fbank", "kaldifeat"])
+def test_agrees_with_kaldi(signals, bins, backend):
+    pytest.importorskip(backend.replace("-", "_"), reason=f"{backend} is not installed")
     ours = FbankConfig(num_mel_bins=bins).build()
-    kaldi = FbankConfig(num_mel_bins=bins, backend="kaldi-native-fbank").build()
-    for wave in signals.values():
+    kaldi = FbankConfig(num_mel_bins=bins, backend=backend).build()
+    for name, wave in signals.items():
+        if backend == "kaldifeat" and name == "short":
+            with pytest.raises(ValueError, match="set backend: torch"):
+                kaldi(_one(wave))
+            continue
         a, b = ours(_one(wave)), kaldi(_one(wave))
         assert torch.equal(a.lengths, b.lengths)
         torch.testing.assert_close(a.data, b.data, atol=1e-3, rtol=0)
@@ -77,6 +83,19 @@ def test_a_clip_alone_equals_the_clip_in_a_padded_batch():
             assert alone.data.shape[1] == frames
             torch.testing.assert_close(alone.data[0], batch.data[row, :frames], atol=1e-5, rtol=0)
             assert not batch.data[row, frames:].any()
+
+
+def test_frames_of_samples_are_the_samples():
+    torch.manual_seed(1)
+    waves, lengths = torch.randn(4, 16000), torch.tensor([16000, 15999, 160, 159])
+    frontend = WaveformConfig().build()
+    feats = frontend(Padded(waves, lengths))
+    assert feats.data.shape == (4, 100, frontend.feature_dim) and feats.lengths.tolist() == [100, 99, 1, 0]
+    for row, frames in enumerate(feats.lengths.tolist()):
+        assert torch.equal(feats.data[row, :frames].flatten(), waves[row, : 160 * frames])
+        assert not feats.data[row, frames:].any()
+    with pytest.raises(ConfigError, match="22050"):
+        WaveformConfig(22050).build()
 
 
 def test_long_batches_are_cut_into_blocks_without_a_trace():

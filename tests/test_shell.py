@@ -8,9 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 import pytest
+import torch
+from packaging.tags import sys_tags
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = sorted([*ROOT.glob("egs/*/*.sh"), *ROOT.glob("egs/*/conf/*.sh"), *ROOT.glob("tools/*.sh"), ROOT / ".ci/run"])
@@ -151,6 +155,90 @@ def test_set_up_tells_wrong_usage():
     assert run(ROOT / "tools/setup_env.sh", "--everything").returncode == 2
     assert run(ROOT / "tools/setup_env.sh", "--help").returncode == 0
     assert run(ROOT / "tools/test.sh", "--help").returncode == 0
+
+
+@pytest.mark.parametrize("script", sorted(ROOT.glob("tools/install_*.sh")), ids=name)
+def test_an_installer_tells_wrong_usage(script):
+    assert run(script, "--help").stdout.startswith(("Build", "Install"))
+    done = run(script, "--forse")
+    assert done.returncode == 2 and "--forse" in done.stderr
+
+
+@pytest.fixture
+def install_k2(tmp_path):
+    """Runs tools/install_k2.sh; pip and Python look into tmp_path/site, first of all."""
+    site = tmp_path / "site"
+    site.mkdir()
+
+    def call(*arguments: str, **variables: str | Path) -> subprocess.CompletedProcess:
+        environment = os.environ | {k: str(v) for k, v in variables.items()} | {
+            "AUDIOTEXT_PYTHON": sys.executable, "PYTHONPATH": str(site), "PIP_TARGET": str(site), "PIP_NO_INDEX": "1"
+        }  # fmt: skip
+        command = [str(ROOT / "tools/install_k2.sh"), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
+
+    return call
+
+
+def write_k2(folder: Path, version: str, offset: float = 0.0) -> Path:
+    """A wheel of a k2 that knows nothing but the Swooshes, wrong by ``offset``, for this Python and platform."""
+    tag = next(sys_tags())
+    wheel = folder / f"k2-{version}-{tag}.whl"
+    info = f"k2-{version}.dist-info"
+    code = (
+        f"import torch\n__version__ = {version!r}\n"
+        "def swoosh(x, shift, offset):\n"
+        f"    return torch.nn.functional.softplus(x - shift) - 0.08 * x - offset + {offset}\n"
+        "def swoosh_l(x, dropout): return swoosh(x, 4, 0.035)\n"
+        "def swoosh_r(x, dropout): return swoosh(x, 1, 0.313261687)\n"
+    )
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("k2.py", code)
+        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: k2\nVersion: {version}\n")
+        archive.writestr(f"{info}/WHEEL", f"Wheel-Version: 1.0\nRoot-Is-Purelib: false\nTag: {tag}\n")
+        archive.writestr(f"{info}/RECORD", "")
+    return wheel
+
+
+def test_the_newest_k2_for_this_torch_is_installed_and_tried(install_k2, tmp_path):
+    build = f"cuda{torch.version.cuda}" if torch.version.cuda else "cpu"
+    local = f"+{build}.torch{torch.__version__.partition('+')[0]}"
+    versions = ["1.24.4.dev20240101", "1.24.4.dev20250307", "1.24.4.dev20241231"]
+    wheels = [write_k2(tmp_path, version + local).name for version in versions]
+    other = f"k2-1.24.4.dev20990101+{build}.torch0.4.0-{next(sys_tags())}.whl"
+    foreign = f"k2-1.24.4.dev20990101{local}-cp27-cp27m-win32.whl"
+    links = [f'<a href="{quote(wheel)}">{wheel}</a><br/>' for wheel in [*wheels, other, foreign]]
+    (tmp_path / "page.html").write_text("\n".join(links))
+    done = install_k2(K2_INDEX="page.html")
+    assert done.returncode == 0, done.stderr
+    assert wheels[1] in unquote(done.stdout) and f"k2 {versions[1]}{local} works" in done.stdout
+    again = install_k2(K2_INDEX="nowhere")  # it is there: nothing is read or installed
+    assert again.stdout.strip() == f"k2 {versions[1]}{local} works with torch {torch.__version__}"
+
+
+def test_a_k2_that_computes_something_else_is_refused(install_k2, tmp_path):
+    wheel = write_k2(tmp_path, "1.24.4.dev20250307+cpu.torch0.4.0", offset=0.01)
+    done = install_k2(K2_WHEEL=wheel.name)
+    assert done.returncode == 1 and "swoosh_l differs from its formula by 1.0e-02" in done.stderr
+
+
+def test_without_a_k2_that_fits_the_wanted_and_the_existing_are_named(install_k2, tmp_path):
+    (tmp_path / "site/torch.py").write_text("class version: cuda = '19.2'\n__version__ = '9.8.7+cu192'\n")
+    there = f"k2-1.24.4.dev20250307+cuda12.4.torch2.6.0-{next(sys_tags())}.whl"
+    windows = "k2-1.24.4.dev20250307+cuda19.2.torch9.8.7-cp27-cp27m-win32.whl"
+    (tmp_path / "cuda.html").write_text(f'<a href="{quote(there)}"></a><a href="{quote(windows)}"></a>')
+    done = install_k2(K2_INDEX=tmp_path.as_uri())
+    assert done.returncode == 1 and "SKIPPED" not in done.stdout
+    assert "no wheel of k2 for cuda19.2.torch9.8.7" in done.stderr and "cuda12.4.torch2.6.0" in done.stderr
+    assert "cp27 1.24.4.dev20250307" in done.stderr
+    done = install_k2("--optional", K2_INDEX=tmp_path.as_uri())
+    assert done.returncode == 0 and done.stdout == "SKIPPED, k2 NOT installed\n"
+    (tmp_path / "cuda.html").write_text(f'<a href="{quote(there.replace("12.4.torch2.6.0", "19.2.torch9.8.7"))}"></a>')
+    done = install_k2(K2_INDEX=tmp_path.as_uri(), K2_VERSION="1.24.4.dev2024")
+    assert done.returncode == 1 and "version 1.24.4.dev2024 for cuda19.2.torch9.8.7" in done.stderr
+    for wrong in ({"K2_INDEX": "nowhere"}, {"K2_WHEEL": "none.whl"}):
+        done = install_k2(**wrong)
+        assert done.returncode == 1 and ("cannot read" in done.stderr or "no file" in done.stderr)
 
 
 def test_a_python_without_the_package_is_an_error(tmp_path):

@@ -1,3 +1,3 @@
 """Encoders: filterbank frames -> representation frames."""
 
-from audiotext.encoder import front, statistics, transformer, zipformer  # noqa: F401
+from audiotext.encoder import foreign, front, statistics, transformer, zipformer  # noqa: F401

@@ -123,10 +123,10 @@ def embed_frames(
 ) -> FrozenFrames:
     """Frames of every clip of a manifest, in the manifest's order.
 
-    Filterbanks come from the manifest's stored features, else from audio through the model's frontend. Whole clips,
-    batched by length, no crop and no dropout. ``cache`` names the file that holds them from then on (the caller puts
-    model and manifest hash in its name). A clip that cannot be read is logged, listed in ``missing`` and tried again by
-    the next call.
+    Features are those that the manifest has stored, where they are as wide as those of the model's frontend, else they
+    come from audio through that frontend. Whole clips, batched by length, no crop and no dropout. ``cache`` names the
+    file that holds the frames from then on (the caller puts model and manifest hash in its name). A clip that cannot be
+    read is logged, listed in ``missing`` and tried again by the next call.
     """
     cuts = list(read_manifest(manifest))
     clips = [EvalClip.from_cut(cut) for cut in cuts]
@@ -179,9 +179,9 @@ def _batches(order: list[int], cuts: list, batch_seconds: float) -> Iterable[lis
 
 
 def _features(model: AudioTextModel, cut: Any) -> Tensor | None:
-    """Filterbank (T, F) of a cut, or None (logged) where it cannot be read."""
+    """Features (T, F) of a cut, or None (logged) where it cannot be read."""
     try:
-        if cut.has_features:
+        if cut.has_features and cut.num_features == model.frontend.feature_dim:
             return torch.from_numpy(cut.load_features()).float()
         rate = model.frontend.sample_rate
         audio = read_cut(cut, rate)[None].to(model.device)

@@ -1,3 +1,3 @@
-"""From waveform to features: the filterbank, its other implementations, and augmentation of features."""
+"""From waveform to features: the filterbank, its other implementations, plain samples, augmentation of features."""
 
-from audiotext.frontend import fbank  # noqa: F401  registers the member
+from audiotext.frontend import fbank, waveform  # noqa: F401  registers the members

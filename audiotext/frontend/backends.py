@@ -66,7 +66,13 @@ def _kaldifeat(config: FbankConfig) -> Backend:
     options = kaldifeat.FbankOptions()
     _set_options(options, config)
     computer = kaldifeat.Fbank(options)
-    return lambda wave: computer(wave.cpu()).to(wave.device)
+
+    def fbank(wave: Tensor) -> Tensor:
+        if len(wave) < config.window:  # it mirrors each end only once
+            raise ValueError(f"kaldifeat takes no clip below one frame (got {len(wave)} samples); set backend: torch")
+        return computer(wave.cpu()).to(wave.device)
+
+    return fbank
 
 
 def _native(config: FbankConfig) -> Backend:

@@ -1,4 +1,4 @@
-"""The frontend contract: 16 kHz waveform -> log-mel filterbank."""
+"""The frontend contract: waveform -> features."""
 
 from __future__ import annotations
 

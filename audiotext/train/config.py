@@ -10,6 +10,7 @@ from audiotext.config import ConfigError, part
 from audiotext.data.perturb import PerturbConfig
 from audiotext.data.sampling import SamplerConfig
 from audiotext.frontend.augment import AugmentConfig
+from audiotext.frontend.waveform import WaveformConfig
 from audiotext.model import ModelConfig
 from audiotext.objective import OBJECTIVES
 
@@ -144,6 +145,12 @@ class PretrainConfig:
     data: DataConfig = field(default_factory=DataConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     train: TrainConfig = field(default_factory=lambda: TrainConfig(max_steps=1000))
+
+    def __post_init__(self) -> None:
+        spectral = ("num_frequency_masks", "gain_db", "tilt_db", "frequency_shift")
+        wrong = [name for name in spectral if getattr(self.augment, name)]
+        if isinstance(self.model.frontend, WaveformConfig) and wrong:
+            raise ConfigError(f"augment: {', '.join(wrong)} make sense for filterbanks only; set 0 with this frontend")
 
 
 FREE_ON_RESUME = (
