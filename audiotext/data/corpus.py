@@ -41,6 +41,20 @@ class Clip:
 
 
 @dataclass(frozen=True)
+class Rejected:
+    """What a preparer yields in place of a Clip where a row of the metadata gives none; it is counted and written down.
+
+    id: the clip's where it could be read, else where the row stands (file:line). reason: kind of fault, a colon, the
+    rest. owed: False for what is left out on purpose (a blacklist), so that it does not count as missing.
+    """
+
+    id: str
+    reason: str
+    split: str = "train"
+    owed: bool = True
+
+
+@dataclass(frozen=True)
 class Decoded:
     """What the decoder says about a clip; ``problem`` is empty where the audio is usable."""
 
