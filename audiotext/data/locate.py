@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from audiotext.data.corpus import DataError
 
-AUDIO = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac", ".webm")
+AUDIO = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac", ".webm")  # of equal names the earlier is taken
+
+
+def files_in(folder: Path) -> Iterator[Path]:
+    """Every file below ``folder``, in order; links to folders are followed, each folder is entered once."""
+    entered = set()
+    for place, inner, names in os.walk(folder, followlinks=True):
+        status = os.stat(place)
+        if (status.st_dev, status.st_ino) in entered:
+            inner.clear()
+            continue
+        entered.add((status.st_dev, status.st_ino))
+        inner.sort()
+        yield from (Path(place, name) for name in sorted(names) if os.path.isfile(os.path.join(place, name)))
 
 
 def find_file(root: Path, *patterns: str) -> Path:
@@ -21,10 +34,16 @@ def find_file(root: Path, *patterns: str) -> Path:
     raise DataError(f"{root}: expected {' or '.join(patterns)} in it (see README.md); found {held or 'nothing'}")
 
 
+def find_folder(root: Path, *patterns: str) -> Path:
+    """The first folder in ``root`` that one of ``patterns`` matches, else the place of the first, so that what is not
+    there counts as missing."""
+    return next((p for pattern in patterns for p in sorted(root.glob(pattern)) if p.is_dir()), root / patterns[0])
+
+
 def inside(root: Path, name: str) -> Path:
     """``root``/``name``, checked to stay below ``root``. Raises DataError for an absolute path or one with ``..``."""
     place = PurePosixPath(name.replace("\\", "/"))
-    if place.is_absolute() or ".." in place.parts or ":" in place.parts[:1] or "\0" in name:
+    if place.is_absolute() or ".." in place.parts or "\0" in name:
         raise DataError(f"unsafe path: {name!r:.200} leads out of {root}")
     return root / place
 
@@ -33,15 +52,11 @@ class Recordings:
     """The sound files below some folders, found by the stem of their name; each folder is walked once."""
 
     def __init__(self, folders: Iterable[Path], endings: tuple[str, ...] = AUDIO):
-        self.folders = [f for f in folders if f.is_dir()]
         self._paths: dict[str, Path] = {}
-        for folder in self.folders:
-            for place, inner, names in os.walk(folder, followlinks=True):
-                inner.sort()
-                for name in sorted(names):
-                    stem, dot, ending = name.rpartition(".")
-                    if dot and f".{ending.lower()}" in endings:
-                        self._paths.setdefault(stem, Path(place, name))
+        for path in (p for folder in folders for p in files_in(folder) if p.suffix.lower() in endings):
+            other = self._paths.setdefault(path.stem, path)
+            if endings.index(path.suffix.lower()) < endings.index(other.suffix.lower()):
+                self._paths[path.stem] = path
 
     def __len__(self) -> int:
         return len(self._paths)

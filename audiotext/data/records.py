@@ -24,7 +24,10 @@ def read_json_lines(path: Path, columns: Iterable[str], unique: Sequence[str] = 
 def read_json_list(
     path: Path, columns: Iterable[str], unique: Sequence[str] = (), key: str = ""
 ) -> Iterator[Row | Rejected]:
-    """The objects of the list that the file holds, or that stands under ``key`` in it; places are entries, from 0."""
+    """The objects of the list that the file holds, by itself or under ``key``; places are entries, from 0.
+
+    Raises DataError where the file is missing, is no JSON, holds no such list, or no entry of it is right.
+    """
     if not path.is_file():
         raise DataError(f"{path}: no such file; the README of the corpus says what should lie there")
     try:
@@ -34,10 +37,9 @@ def read_json_list(
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise DataError(f"{path}:{line}: byte 0x{error.object[error.start]:02x} is not UTF-8") from None
-    if key:
-        if not isinstance(tree, dict) or key not in tree:
-            known = nearest(key, tree) if isinstance(tree, dict) else f"found {type(tree).__name__}"
-            raise DataError(f"{path}: expected an object with {key!r}; {known}")
+    if key and isinstance(tree, dict):
+        if key not in tree:
+            raise DataError(f"{path}: no key {key!r}; {nearest(key, tree)}. Another version of the corpus?")
         tree = tree[key]
     if not isinstance(tree, list):
         raise DataError(f"{path}: expected a list of clips{f' under {key!r}' if key else ''}, got {tree!r:.80}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -63,6 +63,21 @@ class Row:
 
     def fault(self, name: str, problem: str) -> DataError:
         return DataError(f"bad field: {self.where}: {name}: {problem}")
+
+
+def merged(rows: Iterable[Row | Rejected], by: Sequence[str], column: str) -> Iterator[Row | Rejected]:
+    """Rows that agree in the columns ``by`` as one, at the place of the first; its ``column`` lists what each said."""
+    together: dict[tuple[str, ...], Row] = {}
+    for row in rows:
+        if isinstance(row, Rejected):
+            yield row
+            continue
+        first = together.setdefault(tuple(row.text(name, "") for name in by), row)
+        if first is row:
+            row.fields[column] = [row.text(column, "")]
+        else:
+            first.fields[column].append(row.text(column, ""))
+    yield from together.values()
 
 
 def clips_of(
