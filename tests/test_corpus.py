@@ -42,7 +42,7 @@ def test_good_clips_become_cuts_that_load(tmp_path):
         clip("part", tone(tmp_path / "c.wav", 2.0, 500), start=0.5, duration=1.0),
     ]
     coverage = prepare(clips, tmp_path / "out", expected={"train": 3})
-    assert coverage.splits["train"] == dict.fromkeys(COLUMNS, 3)
+    assert coverage.splits["train"] == dict.fromkeys(COLUMNS, 3) | {"excluded": 0}
     assert not coverage.warnings() and coverage.domains == {"sound": 3}
     cuts = {cut.id: cut for cut in read_manifest(tmp_path / "out" / "cuts.jsonl")}
     assert list(cuts) == ["mono", "right", "part"]
@@ -121,7 +121,8 @@ def test_rows_that_give_no_clip_are_counted_and_those_left_out_on_purpose_are_no
         clip("first", tone(tmp_path / "c.wav", 3.0, 333), at_most=1.0),
     ]
     coverage = prepare(clips, tmp_path / "out")
-    assert coverage.splits["train"] == {**dict.fromkeys(COLUMNS, 2), "expected": 0, "listed": 4, "found": 3}
+    told = {"expected": 0, "listed": 5, "excluded": 1, "found": 3}
+    assert coverage.splits["train"] == dict.fromkeys(COLUMNS, 2) | told
     assert coverage.reasons == {"quoting fault": 1, "blacklisted": 1, "interval outside file": 1}
     assert {r["id"] for r in lines(tmp_path / "out" / "rejected.jsonl")} == {"table.csv:7", "leak", "late"}
     assert "2 of 4 clips are readable (50.00%)" in coverage.lacking(0.99)[0] and not coverage.lacking(0.5)
@@ -231,7 +232,7 @@ def test_the_verb_prepares_skips_and_notices_changes(tmp_path, capsys, caplog):
     command = ["prepare", "--recipe", str(recipe), "--root", str(tmp_path / "root"), "--out", str(tmp_path / "out")]
     manifest = tmp_path / "out" / "cuts.jsonl"
     assert cli.main(command) == 0
-    assert "| demo | train | 1 | 1 | 1 | 1 | 1 | 1 |" in capsys.readouterr().out
+    assert "| demo | train | 1 | 1 | 0 | 1 | 1 | 1 | 1 |" in capsys.readouterr().out
     assert (tmp_path / "out" / "coverage.md").is_file()
     written = manifest.stat().st_mtime_ns
     assert cli.main(command) == 0 and manifest.stat().st_mtime_ns == written  # nothing to do

@@ -111,6 +111,7 @@ def load_recipe(path: Path) -> ModuleType:
     folder = str(path.resolve().parent)
     spec = importlib.util.spec_from_file_location(f"recipe_{path.resolve().parent.parent.name}", path)
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look there
     sys.path.insert(0, folder)
     try:
         spec.loader.exec_module(module)

@@ -49,7 +49,7 @@ class Rejected:
     """What a preparer yields in place of a Clip where a row of the metadata gives none; it is counted and written down.
 
     id: the clip's where it could be read, else where the row stands (file:line). reason: kind of fault, a colon, the
-    rest. owed: False for what is left out on purpose (a blacklist), so that it does not count as missing.
+    rest. owed: False for what is left out on purpose (a blacklist): it is counted as excluded, not as missing.
     """
 
     id: str

@@ -40,6 +40,15 @@ def find_folder(root: Path, *patterns: str) -> Path:
     return next((p for pattern in patterns for p in sorted(root.glob(pattern)) if p.is_dir()), root / patterns[0])
 
 
+def folders_named(root: Path, *names: str) -> list[Path]:
+    """Every folder below ``root`` of one of these names, at any depth, for archives that unpack into deep trees."""
+    found = []
+    for place, inner, _ in os.walk(root):
+        found += [Path(place, name) for name in sorted(inner) if name in names]
+        inner[:] = sorted(name for name in inner if name not in names)
+    return found
+
+
 def inside(root: Path, name: str) -> Path:
     """``root``/``name``, checked to stay below ``root``. Raises DataError for an absolute path or one with ``..``."""
     place = PurePosixPath(name.replace("\\", "/"))

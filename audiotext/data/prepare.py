@@ -32,8 +32,9 @@ SILENCE = 1e-3  # peak amplitude; quieter is below -60 dB of full scale
 class Coverage:
     """Counts per split of one source, and why clips were rejected.
 
-    expected: known from the publishers. listed: in the metadata at hand. found: those whose file is there. readable:
-    those that decode to audio of a usable length. captioned: those with a caption too. kept: in the manifest.
+    expected: known from the publishers. listed: in the metadata at hand. excluded: left out on purpose. found: those
+    whose file is there. readable: those that decode to audio of a usable length. captioned: those with a caption too.
+    kept: in the manifest.
     """
 
     source: str
@@ -61,14 +62,14 @@ class Coverage:
         """Splits of which less than ``share`` of the clips, expected or listed, whichever is more, can be read."""
         short = []
         for split, row in self.splits.items():
-            wanted = max(row["expected"], row["listed"])
+            wanted = max(row["expected"], row["listed"]) - row["excluded"]
             if row["readable"] < share * wanted:
                 have = f"{row['readable']} of {wanted} clips are readable ({row['readable'] / wanted:.2%})"
                 short.append(f"{self.source}: {split}: {have}")
         return short
 
 
-COLUMNS = ("expected", "listed", "found", "readable", "captioned", "kept")
+COLUMNS = ("expected", "listed", "excluded", "found", "readable", "captioned", "kept")
 
 
 def prepare(
@@ -110,7 +111,8 @@ def prepare(
         coverage.add(clip.split, "captioned", int(readable and bool(clean_captions(clip)[0])))
         coverage.add(clip.split, "kept", int(i not in reasons))
     for row in refused:
-        coverage.add(row.split, "listed", int(row.owed))
+        coverage.add(row.split, "listed")
+        coverage.add(row.split, "excluded", int(not row.owed))
     coverage.reasons = _count_reasons([*reasons.values(), *(r.reason for r in refused)])
     coverage.seconds = round(sum(decoded[i].duration for i in kept), 2)
     coverage.domains = dict(Counter(found[i].domain for i in kept))

@@ -28,15 +28,7 @@ def read_json_list(
 
     Raises DataError where the file is missing, is no JSON, holds no such list, or no entry of it is right.
     """
-    if not path.is_file():
-        raise DataError(f"{path}: no such file; the README of the corpus says what should lie there")
-    try:
-        tree = json.loads(path.read_text(encoding="utf-8-sig"))
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path}:{error.lineno}: not JSON: {error.msg}; was the download cut short?") from None
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise DataError(f"{path}:{line}: byte 0x{error.object[error.start]:02x} is not UTF-8") from None
+    tree = read_json(path)
     if key and isinstance(tree, dict):
         if key not in tree:
             raise DataError(f"{path}: no key {key!r}; {nearest(key, tree)}. Another version of the corpus?")
@@ -46,6 +38,21 @@ def read_json_list(
     return _checked(path, ((f"{path}[{i}]", value) for i, value in enumerate(tree)), columns, unique)
 
 
+def read_json(path: Path) -> Any:
+    """A JSON file as it is. Raises DataError naming file and line of what is no JSON."""
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; the README of the corpus says what should lie there")
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}:{error.lineno}: not JSON: {error.msg}; was the download cut short?") from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise DataError(f"{path}:{line}: byte 0x{error.object[error.start]:02x} is not UTF-8") from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: not JSON that can be read: {error}") from None
+
+
 def _parsed(path: Path) -> Iterator[tuple[int, Any]]:
     for line in read_lines(path):
         if line.fault:
@@ -53,7 +60,7 @@ def _parsed(path: Path) -> Iterator[tuple[int, Any]]:
             continue
         try:
             yield line.number, json.loads(line.text)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             yield line.number, DataError(f"not JSON: {error}")
 
 

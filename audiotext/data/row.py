@@ -20,7 +20,7 @@ class Row:
     def text(self, name: str, default: str | None = None) -> str:
         """Text without white space around it; numbers are written out. An empty or missing one gives ``default``."""
         value = self.fields.get(name)
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
+        if isinstance(value, (int, float)):
             value = str(value)
         if value is not None and not isinstance(value, str):
             raise self.fault(name, f"expected text, got {value!r:.80}")
@@ -53,6 +53,13 @@ class Row:
         if number != int(number):
             raise self.fault(name, f"expected a whole number, got {number}")
         return int(number)
+
+    def flag(self, name: str) -> bool:
+        """True or false, also as 1 or 0, in any case."""
+        value = self.text(name).lower()
+        if value not in ("true", "false", "1", "0"):
+            raise self.fault(name, f"expected true or false, got {value!r:.80}")
+        return value in ("true", "1")
 
     def interval(self, start: str, end: str) -> tuple[float, float]:
         """Start and length in seconds of an interval given by start and end. Raises DataError for one that is empty."""
