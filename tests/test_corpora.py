@@ -78,8 +78,9 @@ def test_the_toy_goes_through_the_real_preparation(corpus, download, tmp_path):
     ids: set[str] = set()
     held: dict[str, str] = {}
     for folder, coverage in coverages.items():
-        for split, row in coverage.splits.items():
-            assert row["found"] == row["readable"] == row["captioned"] == row["kept"], (split, coverage.reasons)
+        for row in coverage.splits.values():
+            behind = coverage.reasons.get("interval outside file", 0)
+            assert row["found"] - behind == row["readable"] == row["captioned"] == row["kept"] > 0, coverage
         missing = (folder / "missing.tsv").read_text().splitlines()[1:]
         assert len(missing) == coverage.reasons.get("missing file", 0)
         for cut in read_manifest(folder / "cuts.jsonl"):
@@ -96,9 +97,8 @@ def test_the_toy_goes_through_the_real_preparation(corpus, download, tmp_path):
 def test_its_folder_says_what_a_reader_needs(corpus):
     text = (EGS / corpus / "README.md").read_text(encoding="utf-8").lower()
     recipe = load_recipe(EGS / corpus / "local/prepare.py")
-    if corpus != "TEMPLATE":
-        assert recipe.EXPECTED and "licence" in text or "cc-by" in text
-    assert "expected" in text
+    assert isinstance(recipe.EXPECTED, dict)
+    assert "licence" in text and "expected" in text and "toy" in text
 
 
 def tables(root: Path) -> list[Path]:

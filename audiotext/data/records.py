@@ -78,8 +78,8 @@ def _checked(
         first = first or fault
         good += not fault
         yield Rejected(where, fault) if fault else Row(where, value)
-    if not good and first:
-        raise DataError(f"{path}: no entry is right; the first: {first}. Another version of the corpus?")
+    if not good:
+        raise DataError(f"{path}: no entry is right; the first: {first or 'nothing'}. Another version of the corpus?")
 
 
 def _fault(value: Any, columns: list[str]) -> str:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from audiotext.data.corpus import DataError
 
+LENGTH = 11  # of every video's id
 _TIMES = r"(?:_(?P<start>\d+(?:\.\d+)?)(?:_(?P<end>\d+(?:\.\d+)?))?)?"
-_NAME = re.compile(r"Y?(?P<id>[\w-]{11})" + _TIMES + r"(?:\.\w{2,4})?", re.ASCII)
-_ID = re.compile(r"[\w-]{11}", re.ASCII)
+_NAME = re.compile(rf"Y?(?P<id>[\w-]{{{LENGTH}}})" + _TIMES + r"(?:\.\w{2,4})?", re.ASCII)
+_ID = re.compile(rf"[\w-]{{{LENGTH}}}", re.ASCII)
 
 
 @dataclass(frozen=True)
