@@ -8,8 +8,13 @@ from pathlib import Path
 from audiotext.data.synthetic import main, mark, write_csv, write_recording
 
 # as the table writes it -> the file; none where there is none
-EXCERPTS = {"aBcDeFgHi_1": "aBcDeFgHi_1", "Y_bcDeFgHi_1": "Y_bcDeFgHi_1", "0OyBAsy8I": "--0OyBAsy8I", "g0ne-g0ne-g": None,
-            "far too long to be one": None}  # fmt: skip
+EXCERPTS = {
+    "aBcDeFgHi_1": "aBcDeFgHi_1",
+    "Y_bcDeFgHi_1": "Y_bcDeFgHi_1",
+    "0OyBAsy8I": "--0OyBAsy8I",
+    "g0ne-g0ne-g": None,
+    "far too long to be one": None,
+}
 
 
 def write(root: Path) -> int:

@@ -1,7 +1,7 @@
 """FusionAudio (S. Chen et al., "FusionAudio-1.2M: Towards Fine-grained Audio Captioning", 2025), as published:
 
-  *.json                  lists of {"audio_id", "instruction", "input", "dataset", "task", "output"}: captions, and answers
-                          to questions, of excerpts of AudioSet
+  *.json                  lists of {"audio_id", "instruction", "input", "dataset", "task", "output"}: captions of
+                          excerpts of AudioSet, and answers to questions
   any folder/*.{wav,...}  excerpts, named as in the lists or by their YouTube id
 """
 

@@ -1,5 +1,5 @@
-"""Write a tiny corpus in the layout of FusionAudio: captions and questions of the same excerpts in two lists, an id that
-is none, and a recording that is not there. `python toy.py DIR`"""
+"""Write a tiny corpus in the layout of FusionAudio: captions and questions of the same excerpts in two lists, an id
+that is none, and a recording that is not there. `python toy.py DIR`"""
 
 from __future__ import annotations
 
