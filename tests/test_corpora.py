@@ -6,7 +6,10 @@ What each table may suffer in the wild is done to each table of each corpus.
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -180,3 +183,29 @@ def test_no_bytes_of_a_table_break_a_preparer(corpus, data, download, tmp_path_f
         assert root in clip.audio.parents and ".." not in clip.audio.parts
         assert isinstance(clip.captions, list) and len(clip.captions) == len(clip.caption_styles)
     assert all(isinstance(reason, str) and reason for reason in bad(found))
+
+
+def recipe(names: list[str], download: Path, data: Path) -> str:
+    """The main recipe's stage 0; what it prints."""
+    where = [f"--download={download}", f"--data={data}", f"--exp={data / 'exp'}"]
+    done = subprocess.run(
+        [EGS / "captionstew/run.sh", "--corpora", " ".join(names), *where, "--stop-stage", "0", "--nj", "1"],
+        env=os.environ | {"AUDIOTEXT_PYTHON": sys.executable, "PYTHONPATH": str(EGS.parent), "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_the_main_recipe_takes_every_corpus_and_recordings_that_arrive_later(download, tmp_path):
+    """--corpora with all of them; what is prepared is skipped, and prepared again once a missing recording is there."""
+    recipe(CORPORA, download, tmp_path)
+    assert {p.name for p in (tmp_path / "manifests").iterdir()} == set(CORPORA)
+    assert "skipped, up to date" in recipe(["clotho"], download, tmp_path)
+    missing = tmp_path / "manifests/clotho/clotho/missing.tsv"
+    place = Path(missing.read_text().splitlines()[1].split("\t")[2])
+    shutil.copy(download / "clotho/development/089 Street_traffic.wav", place)
+    assert "skipped" not in recipe(["clotho"], download, tmp_path)
+    place.unlink()
+    assert len(missing.read_text().splitlines()) == 1
