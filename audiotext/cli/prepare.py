@@ -66,7 +66,9 @@ def run(args: argparse.Namespace) -> int:
         clips = _function(recipe, "clips")
         jobs = {"": (args.out, lambda: clips(folder))}
     place = args.root or folder / _name(recipe)
-    state = fingerprint(recipe, folder if hasattr(recipe, "sources") and not args.root else place)
+    several = not args.root and hasattr(recipe, "sources")
+    whole = several and (hasattr(recipe, "inputs") or not place.is_dir())
+    state = fingerprint(recipe, folder if whole else place)
     expected = {name: {} if (place / synthetic.MARK).is_file() else _expected(recipe, name) for name in jobs}
     rows, failed = [], []
     for name, (out, maker) in jobs.items():

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from audiotext.data.corpus import DataError
+
+log = logging.getLogger(__name__)
 
 AUDIO = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac", ".webm")  # of equal names the earlier is taken
 
@@ -32,6 +35,23 @@ def find_file(root: Path, *patterns: str) -> Path:
                 return path
     held = ", ".join(sorted(p.name for p in root.iterdir())[:8]) if root.is_dir() else "there is no such folder"
     raise DataError(f"{root}: expected {' or '.join(patterns)} in it (see README.md); found {held or 'nothing'}")
+
+
+def find_tables(root: Path, patterns: dict[str, list[str]]) -> dict[str, Path]:
+    """Name of a part of a corpus -> its table, for the parts whose table is there; the others are left out, and told.
+
+    Raises DataError where none is there.
+    """
+    found, first = {}, None
+    for name, places in patterns.items():
+        try:
+            found[name] = find_file(root, *places)
+        except DataError as error:
+            first = first or error
+            log.warning("%s: left out, since its table is not there: %s", name, " or ".join(places))
+    if first and not found:
+        raise first
+    return found
 
 
 def find_folder(root: Path, *patterns: str) -> Path:

@@ -9,14 +9,13 @@ Each part is a source of its own: AudioSet and VGGSound hold different excerpts 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import chain
 from pathlib import Path
 
-from audiotext.data.corpus import Clip, DataError, Rejected
-from audiotext.data.locate import Recordings, files_in, find_file, folders_named
+from audiotext.data.corpus import Clip, Rejected
+from audiotext.data.locate import Recordings, find_tables, folders_named
 from audiotext.data.row import Row, clips_of
 from audiotext.data.table import read_table
 from audiotext.data.youtube import Excerpt
@@ -34,26 +33,13 @@ EXPECTED = {name: {"train": count} for name, count in zip(PARTS, COUNTS, strict=
 def sources(download: Path) -> dict[str, Callable[[], Iterable[Clip | Rejected]]]:
     """The parts whose table is there. Raises DataError where none is."""
     root = download / "audiosetcaps"
-    found, first = {}, None
-    for name, (folder, table) in PARTS.items():
-        try:
-            path = find_file(root, f"Dataset/{table}", table)
-            found[name] = partial(clips, root, name, folder, path)
-        except DataError as error:
-            first = first or error
-            logging.warning("%s: left out, its table %s is not there", name, table)
-    if not found:
-        raise first
-    return found
+    places = {name: [f"Dataset/{table}", table] for name, (_, table) in PARTS.items()}
+    return {name: partial(clips, root, name, table) for name, table in find_tables(root, places).items()}
 
 
-def inputs(download: Path) -> list[Path]:
-    """What the clips depend on."""
-    return list(files_in(download / "audiosetcaps"))
-
-
-def clips(root: Path, name: str, folder: str, table: Path) -> Iterator[Clip | Rejected]:
+def clips(root: Path, name: str, table: Path) -> Iterator[Clip | Rejected]:
     """The clips of one part, each with a caption that a language model wrote of what audio models heard."""
+    folder = PARTS[name][0]
     recordings = Recordings(folders_named(root, folder))
     make = partial(_clip, name=name, folder=root / folder, recordings=recordings)
     return clips_of(read_table(table, ["id", "caption"]), make)

@@ -9,14 +9,13 @@ Each part is a source of its own, since numbers of FreeSound and SoundBible coin
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from audiotext.data.corpus import Clip, DataError, Rejected
-from audiotext.data.locate import Recordings, files_in, find_file, folders_named, inside
+from audiotext.data.locate import Recordings, find_file, find_tables, folders_named, inside
 from audiotext.data.records import read_json, read_json_list
 from audiotext.data.row import Row, clips_of
 from audiotext.data.youtube import Excerpt
@@ -48,22 +47,8 @@ EXPECTED = {name: {"train": part.clips} for name, part in PARTS.items()}
 def sources(download: Path) -> dict[str, Callable[[], Iterable[Clip | Rejected]]]:
     """The parts whose table is there. Raises DataError where none is."""
     root = download / "wavcaps"
-    found, first = {}, None
-    for name, part in PARTS.items():
-        try:
-            table = find_file(root, *(f"{place}{part.folder}/{part.table}" for place in PLACES))
-            found[name] = partial(clips, root, name, table)
-        except DataError as error:
-            first = first or error
-            logging.warning("%s: left out, its table %s is not there", name, part.table)
-    if not found:
-        raise first
-    return found
-
-
-def inputs(download: Path) -> list[Path]:
-    """What the clips depend on."""
-    return list(files_in(download / "wavcaps"))
+    places = {name: [f"{place}{part.folder}/{part.table}" for place in PLACES] for name, part in PARTS.items()}
+    return {name: partial(clips, root, name, table) for name, table in find_tables(root, places).items()}
 
 
 def clips(root: Path, name: str, table: Path) -> Iterator[Clip | Rejected]:
