@@ -18,7 +18,7 @@ def read_json_lines(path: Path, columns: Iterable[str], unique: Sequence[str] = 
 
     Raises DataError where the file is missing or no line of it is right.
     """
-    return _checked(path, ((f"{path}:{n}", value) for n, value in _parsed(path)), columns, unique)
+    return checked(path, ((f"{path}:{n}", value) for n, value in _parsed(path)), columns, unique)
 
 
 def read_json_list(
@@ -35,7 +35,7 @@ def read_json_list(
         tree = tree[key]
     if not isinstance(tree, list):
         raise DataError(f"{path}: expected a list of clips{f' under {key!r}' if key else ''}, got {tree!r:.80}")
-    return _checked(path, ((f"{path}[{i}]", value) for i, value in enumerate(tree)), columns, unique)
+    return checked(path, ((f"{path}[{i}]", value) for i, value in enumerate(tree)), columns, unique)
 
 
 def read_json(path: Path) -> Any:
@@ -64,7 +64,7 @@ def _parsed(path: Path) -> Iterator[tuple[int, Any]]:
             yield line.number, DataError(f"not JSON: {error}")
 
 
-def _checked(
+def checked(
     path: Path, values: Iterable[tuple[str, Any]], columns: Iterable[str], unique: Sequence[str]
 ) -> Iterator[Row | Rejected]:
     columns, seen, good = list(columns), {}, 0

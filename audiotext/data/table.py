@@ -44,6 +44,7 @@ def read_table(
         if column not in names:
             raise DataError(f"{path}: no column {column!r}; {nearest(column, names)}. Another version of the corpus?")
     seen: dict[tuple[str, ...], int] = {}
+    number = 0
     for number, values, fault in _records(lines, len(names), delimiter):
         where = f"{path}:{number}"
         if not fault and unique:
@@ -52,6 +53,8 @@ def read_table(
             if (first_line := seen.setdefault(key, number)) != number:
                 fault = f"duplicate row: {' '.join(key)} stands on line {first_line} already"
         yield Rejected(where, fault) if fault else Row(where, dict(zip(names, values, strict=True)))
+    if header and not number:
+        raise DataError(f"{path}: is empty; rows of {','.join(names)} are expected")
 
 
 def _records(lines: Iterator[Line], width: int, delimiter: str) -> Iterator[tuple[int, list[str], str]]:
