@@ -76,7 +76,8 @@ if stage 0 "Download and prepare: $corpora"; then
             [ -d "$download/$corpus" ] || fail "$download/$corpus: no such folder; put or link the corpus there," \
                 "as egs/$corpus/README.md says"
             inputs+=("$data/$corpus.files") && mkdir -p "$data"
-            (cd "$download/$corpus" && find -L . -type f -printf '%p %s\n' | LC_ALL=C sort) > "$data/$corpus.files"
+            (cd "$download/$corpus" && { find -L . -type f -printf '%p %s\n' || true; } | LC_ALL=C sort) \
+                > "$data/$corpus.files"
         fi
         once "$data/prepare-$corpus" --in "${inputs[@]}" --out "$data/manifests/$corpus/coverage.md" \
             -- audiotext prepare --recipe "../$corpus/local/prepare.py" --download "$download" \
