@@ -67,6 +67,10 @@ def _parsed(path: Path) -> Iterator[tuple[int, Any]]:
 def checked(
     path: Path, values: Iterable[tuple[str, Any]], columns: Iterable[str], unique: Sequence[str]
 ) -> Iterator[Row | Rejected]:
+    """Entries (place, value) as rows; a Rejected stands where one is no object, lacks or repeats a field.
+
+    Raises DataError where no entry is right. ``path`` is for that message.
+    """
     columns, seen, good = list(columns), {}, 0
     first = ""
     for where, value in values:
