@@ -10,9 +10,9 @@ import pytest
 import soundfile
 
 from audiotext.cli import main as cli
-from audiotext.data.corpus import Clip, DataError
+from audiotext.data.corpus import Clip, DataError, Rejected
 from audiotext.data.manifest import read_manifest, write_manifest
-from audiotext.data.prepare import coverage_table, prepare, read_coverage
+from audiotext.data.prepare import COLUMNS, coverage_table, prepare, read_coverage
 
 RATE = 8000
 
@@ -42,7 +42,7 @@ def test_good_clips_become_cuts_that_load(tmp_path):
         clip("part", tone(tmp_path / "c.wav", 2.0, 500), start=0.5, duration=1.0),
     ]
     coverage = prepare(clips, tmp_path / "out", expected={"train": 3})
-    assert coverage.splits["train"] == {"expected": 3, "found": 3, "readable": 3, "captioned": 3, "kept": 3}
+    assert coverage.splits["train"] == dict.fromkeys(COLUMNS, 3) | {"excluded": 0}
     assert not coverage.warnings() and coverage.domains == {"sound": 3}
     cuts = {cut.id: cut for cut in read_manifest(tmp_path / "out" / "cuts.jsonl")}
     assert list(cuts) == ["mono", "right", "part"]
@@ -93,7 +93,9 @@ def test_each_bad_clip_is_rejected_with_its_reason(tmp_path):
         "styles": "bad captions", "noise": "unknown domain",
     }  # fmt: skip
     assert reasons["cut"] in ("unreadable", "truncated")
-    assert coverage.splits["train"]["found"] == 16 and coverage.splits["train"]["kept"] == 1
+    row = coverage.splits["train"]
+    assert row["listed"] == 16 and row["found"] == 15 and row["kept"] == 1
+    assert (tmp_path / "out" / "missing.tsv").read_text().splitlines()[1:] == [f"gone\ttrain\t{tmp_path}/nowhere.wav"]
     assert sum(coverage.reasons.values()) == 15
     assert [c.id for c in read_manifest(tmp_path / "out" / "cuts.jsonl")] == ["good"]
 
@@ -110,6 +112,26 @@ def test_of_equal_recordings_the_test_clip_stays(tmp_path):
     assert prepare(parts, tmp_path / "parts").splits["train"]["kept"] == 3  # parts of a file are no duplicates
 
 
+def test_rows_that_give_no_clip_are_counted_and_those_left_out_on_purpose_are_not_owed(tmp_path):
+    clips = [
+        clip("good", tone(tmp_path / "a.wav")),
+        Rejected("table.csv:7", "quoting fault: a quote is opened and not closed"),
+        Rejected("leak", "blacklisted: in a test set", owed=False),
+        clip("late", tone(tmp_path / "b.wav"), start=3.0),
+        clip("first", tone(tmp_path / "c.wav", 3.0, 333), at_most=1.0),
+    ]
+    coverage = prepare(clips, tmp_path / "out")
+    told = {"expected": 0, "listed": 5, "excluded": 1, "found": 3}
+    assert coverage.splits["train"] == dict.fromkeys(COLUMNS, 2) | told
+    assert coverage.reasons == {"quoting fault": 1, "blacklisted": 1, "interval outside file": 1}
+    assert {r["id"] for r in lines(tmp_path / "out" / "rejected.jsonl")} == {"table.csv:7", "leak", "late"}
+    assert "2 of 4 clips are readable (50.00%)" in coverage.lacking(0.99)[0] and not coverage.lacking(0.5)
+    durations = {cut.id: cut.duration for cut in read_manifest(tmp_path / "out" / "cuts.jsonl")}
+    assert durations == {"good": 0.5, "first": 1.0}
+    with pytest.raises(DataError, match="no clips found.*the first of 1 bad rows: quoting fault"):
+        prepare(clips[1:2], tmp_path / "none")
+
+
 def test_many_processes_give_the_same_manifest(tmp_path):
     clips = [clip(f"{i}", tone(tmp_path / f"{i}.wav", 0.2, 100 + 10 * i)) for i in range(40)]
     prepare(clips, tmp_path / "one", nj=1)
@@ -119,7 +141,7 @@ def test_many_processes_give_the_same_manifest(tmp_path):
 
 def test_counts_that_are_off_are_told_and_nothing_usable_is_an_error(tmp_path):
     coverage = prepare([clip("a", tone(tmp_path / "a.wav"))], tmp_path / "out", "demo", {"train": 10})
-    assert "1 clips found where 10 were expected" in coverage.warnings()[0]
+    assert "1 clips listed where 10 were expected" in coverage.warnings()[0]
     assert "Warning: demo" in coverage_table([coverage])
     with pytest.raises(DataError, match="no clips found"):
         prepare([], tmp_path / "none")
@@ -210,7 +232,7 @@ def test_the_verb_prepares_skips_and_notices_changes(tmp_path, capsys, caplog):
     command = ["prepare", "--recipe", str(recipe), "--root", str(tmp_path / "root"), "--out", str(tmp_path / "out")]
     manifest = tmp_path / "out" / "cuts.jsonl"
     assert cli.main(command) == 0
-    assert "| demo | train | 1 | 1 | 1 | 1 | 1 |" in capsys.readouterr().out
+    assert "| demo | train | 1 | 1 | 0 | 1 | 1 | 1 | 1 |" in capsys.readouterr().out
     assert (tmp_path / "out" / "coverage.md").is_file()
     written = manifest.stat().st_mtime_ns
     assert cli.main(command) == 0 and manifest.stat().st_mtime_ns == written  # nothing to do

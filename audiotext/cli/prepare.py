@@ -2,11 +2,14 @@
 
 The recipe is a Python file that yields clips, in one of two forms:
 
-  clips(root) -> clips                       one corpus, from --root into OUT/
+  clips(root) -> clips                       one corpus, from --root into OUT/, or from --download: DIR/<corpus>, which
+                                             may be a link, into OUT/<corpus>/, where egs/<corpus> holds the recipe
   sources(download) -> {name: () -> clips}   several corpora, from --download into OUT/<name>/
 
 It may also hold EXPECTED, the known counts (split -> clips, or name -> split -> clips), and inputs(folder), the files
 that the result depends on. What is prepared already, from the same inputs and by the same recipe, is skipped.
+Missing files and bad rows never end a preparation: they are counted in coverage.md and written to missing.tsv and
+rejected.jsonl. With --strict-coverage 0.99 it fails where less than that share of a split can be read.
 """
 
 from __future__ import annotations
@@ -19,12 +22,14 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
 from audiotext.config import nearest
-from audiotext.data import corpus, prepare
+from audiotext.data import corpus, lines, locate, prepare, records, row, synthetic, table
 from audiotext.data.corpus import Clip, DataError
+from audiotext.data.locate import files_in
 from audiotext.data.prepare import Coverage
 
 HELP = "check a corpus and write its manifests, rejected files and coverage"
@@ -34,41 +39,51 @@ MARKER = ".prepared.json"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--recipe", type=Path, required=True, metavar="FILE", help="such as egs/mini/local/prepare.py")
     where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("--download", type=Path, metavar="DIR", help="download folder, for a recipe with sources()")
+    where.add_argument("--download", type=Path, metavar="DIR", help="download folder; a corpus lies in DIR/<corpus>")
     where.add_argument("--root", type=Path, metavar="DIR", help="corpus folder, for a recipe with clips()")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where manifests go")
     parser.add_argument("--sources", default="", metavar="NAMES", help='only these, such as "asterisk wesnoth"')
+    parser.add_argument("--strict-coverage", type=float, default=0.0, metavar="SHARE",
+                        help="fail where less of a split than this share can be read (default 0: report it)")
     parser.add_argument("--nj", type=int, default=1, help="processes that decode (default 1)")
 
 
 def run(args: argparse.Namespace) -> int:
     recipe = load_recipe(args.recipe)
     folder = args.root or args.download
+    if not 0 <= args.strict_coverage <= 1:
+        raise DataError(f"--strict-coverage {args.strict_coverage}: give a share from 0 to 1, such as 0.99")
     if not folder.is_dir():
         raise DataError(f"{folder}: no such corpus folder; download the corpus first (stage 0 of the recipe)")
     wanted = args.sources.split()
     if args.download:
-        makers = _function(recipe, "sources")(folder)
+        known = makers(recipe, folder)
         for name in wanted:
-            if name not in makers:
-                raise DataError(f"--sources {name}: {nearest(name, makers)}")
-        jobs = {name: (args.out / name, maker) for name, maker in makers.items() if not wanted or name in wanted}
+            if name not in known:
+                raise DataError(f"--sources {name}: {nearest(name, known)}")
+        jobs = {name: (args.out / name, maker) for name, maker in known.items() if not wanted or name in wanted}
     else:
         clips = _function(recipe, "clips")
         jobs = {"": (args.out, lambda: clips(folder))}
-    state = fingerprint(recipe, folder)
+    place = args.root or folder / _name(recipe)
+    several = not args.root and hasattr(recipe, "sources")
+    whole = several and (hasattr(recipe, "inputs") or not place.is_dir())
+    state = fingerprint(recipe, folder if whole else place)
+    expected = {name: {} if (place / synthetic.MARK).is_file() else _expected(recipe, name) for name in jobs}
     rows, failed = [], []
     for name, (out, maker) in jobs.items():
         try:
-            rows.append(_prepare_one(name, out, maker, _expected(recipe, name), state, args.nj))
+            rows.append(_prepare_one(name, out, partial(_told, maker, place), expected[name], state, args.nj))
+            if short := rows[-1].lacking(args.strict_coverage):
+                raise DataError(f"--strict-coverage {args.strict_coverage}: {'; '.join(short)}; see {out}/missing.tsv")
         except (DataError, OSError) as error:
             logging.error("%s: %s", name or folder, error)
             failed.append(name or str(folder))
-    table = prepare.coverage_table(rows)
+    shown = prepare.coverage_table(rows)
     if failed:
-        table += f"\n\nFailed: {', '.join(failed)}."
-    corpus.write_lines(args.out / "coverage.md", [table])
-    print(table)
+        shown += f"\n\nFailed: {', '.join(failed)}."
+    corpus.write_lines(args.out / "coverage.md", [shown])
+    print(shown)
     return 1 if failed else 0
 
 
@@ -99,6 +114,7 @@ def load_recipe(path: Path) -> ModuleType:
     folder = str(path.resolve().parent)
     spec = importlib.util.spec_from_file_location(f"recipe_{path.resolve().parent.parent.name}", path)
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look there
     sys.path.insert(0, folder)
     try:
         spec.loader.exec_module(module)
@@ -110,13 +126,33 @@ def load_recipe(path: Path) -> ModuleType:
 def fingerprint(recipe: ModuleType, folder: Path) -> str:
     """A hash of the recipe's code, of the checks, and of the names and sizes of its input files."""
     state = hashlib.sha256()
-    for code in [*sorted(Path(recipe.__file__).parent.glob("*.py")), Path(corpus.__file__), Path(prepare.__file__)]:
+    checks = (corpus, prepare, lines, locate, records, row, table)
+    for code in [*sorted(Path(recipe.__file__).parent.glob("*.py")), *(Path(module.__file__) for module in checks)]:
         state.update(code.read_bytes())
-    named = getattr(recipe, "inputs", None)
-    files = named(folder) if named else (f for f in folder.rglob("*") if f.is_file())
-    for file in sorted(files):
+    for file in sorted(getattr(recipe, "inputs", files_in)(folder)):
         state.update(f"{file.relative_to(folder)} {file.stat().st_size}\n".encode())
     return state.hexdigest()
+
+
+def _name(recipe: ModuleType) -> str:
+    return Path(recipe.__file__).resolve().parent.parent.name
+
+
+def makers(recipe: ModuleType, download: Path) -> dict[str, Callable[[], Iterable[Clip]]]:
+    """Name of a source -> what makes its clips, from what lies in ``download``."""
+    if hasattr(recipe, "sources"):
+        return recipe.sources(download)
+    return {_name(recipe): partial(_in_folder, _function(recipe, "clips"), download / _name(recipe))}
+
+
+def _in_folder(clips: Callable[[Path], Iterable[Clip]], root: Path) -> Iterable[Clip]:
+    if not root.is_dir():
+        raise DataError(f"{root}: no such corpus folder; put or link the corpus there, as its README.md says")
+    return clips(root)
+
+
+def _told(maker: Callable[[], Iterable[Clip]], place: Path) -> Iterable[Clip]:
+    return synthetic.told(maker(), place)
 
 
 def _function(recipe: ModuleType, name: str) -> Callable:
@@ -129,4 +165,4 @@ def _function(recipe: ModuleType, name: str) -> Callable:
 
 def _expected(recipe: ModuleType, name: str) -> dict[str, int]:
     expected = getattr(recipe, "EXPECTED", {})
-    return expected.get(name, {}) if name else expected
+    return expected.get(name, {}) if hasattr(recipe, "sources") and name else expected

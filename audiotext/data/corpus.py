@@ -20,9 +20,11 @@ class DataError(ValueError):
 class Clip:
     """One recording, or a part of one, with what is known about it.
 
-    start, duration: seconds; without a duration the clip runs to the end of the file. caption_styles is parallel to
-    captions (filename, transcript, translation, template, description, synthetic, human). family: clips of one family
-    are near-duplicates and must never be split over training and held-out sets. questions: dicts of question, answer.
+    start, duration: seconds; without a duration the clip runs to the end of the file, or for ``at_most`` seconds.
+    caption_styles is parallel to captions (filename, transcript, translation, template, description, synthetic, human).
+    family: clips of one family are near-duplicates and must never be split over training and held-out sets. questions:
+    dicts of question, answer. origin: where the recording was published first (youtube:ID@START-END, freesound:ID),
+    by which it can be found again in another corpus.
     """
 
     id: str
@@ -35,9 +37,25 @@ class Clip:
     split: str = "train"
     start: float = 0.0
     duration: float | None = None
+    at_most: float | None = None
     labels: dict[str, Any] = field(default_factory=dict)
     family: str = ""
     questions: list[dict[str, str]] = field(default_factory=list)
+    origin: str = ""
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """What a preparer yields in place of a Clip where a row of the metadata gives none; it is counted and written down.
+
+    id: the clip's where it could be read, else where the row stands (file:line). reason: kind of fault, a colon, the
+    rest. owed: False for what is left out on purpose (a blacklist): it is counted as excluded, not as missing.
+    """
+
+    id: str
+    reason: str
+    split: str = "train"
+    owed: bool = True
 
 
 @dataclass(frozen=True)

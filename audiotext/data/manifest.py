@@ -41,6 +41,8 @@ def clip_to_cut(clip: Clip, audio: Decoded) -> MonoCut:
         "labels": dict(clip.labels),
         "questions": [dict(q) for q in clip.questions],
     }
+    if clip.origin:
+        custom["origin"] = clip.origin
     segment = SupervisionSegment(
         id=clip.id,
         recording_id=clip.id,
@@ -135,8 +137,8 @@ def cut_problem(tree: Any) -> str:
 
 
 def _custom_problem(custom: dict, name: str) -> str:
-    kinds = {"caption_style": list, "domain": str, "source": str, "licence": str, "split": str, "family": str}
-    for key, kind in (kinds | {"labels": dict, "questions": list}).items():
+    kinds = dict.fromkeys(("domain", "source", "licence", "split", "family", "origin"), str)
+    for key, kind in (kinds | {"caption_style": list, "labels": dict, "questions": list}).items():
         if key in custom and not isinstance(custom[key], kind):
             wanted = {list: "a list", str: "text", dict: "an object of keys and values"}[kind]
             return f"{name}: field {key!r} must be {wanted}, got {custom[key]!r}"

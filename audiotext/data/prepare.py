@@ -20,16 +20,22 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from audiotext.data.corpus import DOMAINS, Clip, DataError, Decoded, clean_captions, write_lines
+from audiotext.data.corpus import DOMAINS, Clip, DataError, Decoded, Rejected, clean_captions, write_lines
 from audiotext.data.manifest import clip_to_cut, write_manifest
 from audiotext.data.progress import progress
 
+MISSING = "missing file: no such file"
 SILENCE = 1e-3  # peak amplitude; quieter is below -60 dB of full scale
 
 
 @dataclass
 class Coverage:
-    """Counts per split of one source: expected, found, readable, captioned, kept; and why clips were rejected."""
+    """Counts per split of one source, and why clips were rejected.
+
+    expected: known from the publishers. listed: in the metadata at hand. excluded: left out on purpose. found: those
+    whose file is there. readable: those that decode to audio of a usable length. captioned: those with a caption too.
+    kept: in the manifest.
+    """
 
     source: str
     splits: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -42,37 +48,54 @@ class Coverage:
         row[column] += count
 
     def warnings(self, tolerance: float = 0.2) -> list[str]:
-        """Splits whose found clips are off the expected count by more than ``tolerance``."""
+        """Splits whose listed or found clips are off the expected count by more than ``tolerance``."""
         off = []
         for split, row in self.splits.items():
-            if row["expected"] and abs(row["found"] - row["expected"]) > tolerance * row["expected"]:
-                off.append(f"{self.source}: {split}: {row['found']} clips found where {row['expected']} were expected")
+            for column in ("listed", "found"):
+                if row["expected"] and abs(row[column] - row["expected"]) > tolerance * row["expected"]:
+                    told = f"{row[column]} clips {column} where {row['expected']} were expected"
+                    off.append(f"{self.source}: {split}: {told}")
+                    break
         return off
 
+    def lacking(self, share: float) -> list[str]:
+        """Splits of which less than ``share`` of the clips, expected or listed, whichever is more, can be read."""
+        short = []
+        for split, row in self.splits.items():
+            wanted = max(row["expected"], row["listed"]) - row["excluded"]
+            if row["readable"] < share * wanted:
+                have = f"{row['readable']} of {wanted} clips are readable ({row['readable'] / wanted:.2%})"
+                short.append(f"{self.source}: {split}: {have}")
+        return short
 
-COLUMNS = ("expected", "found", "readable", "captioned", "kept")
+
+COLUMNS = ("expected", "listed", "excluded", "found", "readable", "captioned", "kept")
 
 
 def prepare(
-    clips: Iterable[Clip],
+    clips: Iterable[Clip | Rejected],
     out: Path,
     source: str = "",
     expected: dict[str, int] | None = None,
     nj: int = 1,
     seconds: tuple[float, float] = (0.1, 30.0),
 ) -> Coverage:
-    """Check ``clips`` and write out/{cuts.jsonl, rejected.jsonl, coverage.json}.
+    """Check ``clips`` and write out/{cuts.jsonl, rejected.jsonl, missing.tsv, coverage.json}.
 
     expected: clips per split. seconds: shortest and longest clip kept. A bad clip is rejected with a reason and never
     stops the rest; of recordings that are equal byte for byte one is kept, a test clip before a training clip.
     Raises DataError where nothing usable is left.
     """
-    found = list(clips)
+    found: list[Clip] = []
+    refused: list[Rejected] = []
+    for clip in clips:
+        (refused if isinstance(clip, Rejected) else found).append(clip)
     coverage = Coverage(source or (found[0].source if found else out.name))
     for split, count in (expected or {}).items():
         coverage.add(split, "expected", count)
     if not found:
-        raise DataError(f"{coverage.source}: no clips found; look at the corpus folder and its layout")
+        first = f"; the first of {len(refused)} bad rows: {refused[0].reason}" if refused else ""
+        raise DataError(f"{coverage.source}: no clips found; look at the corpus folder and its layout{first}")
     reasons = _field_problems(found)
     decoded = _decode_all(found, reasons, seconds, nj, coverage.source)
     for i, audio in decoded.items():
@@ -81,16 +104,19 @@ def prepare(
     reasons.update(_duplicates(found, {i: d for i, d in decoded.items() if not d.problem}))
     kept = [i for i in range(len(found)) if i not in reasons]
     for i, clip in enumerate(found):
-        coverage.add(clip.split, "found")
+        coverage.add(clip.split, "listed")
+        coverage.add(clip.split, "found", int(clip.audio.is_file()))
         readable = i in decoded and not decoded[i].problem
         coverage.add(clip.split, "readable", int(readable))
         coverage.add(clip.split, "captioned", int(readable and bool(clean_captions(clip)[0])))
         coverage.add(clip.split, "kept", int(i not in reasons))
-    coverage.reasons = dict(Counter(r.split(":")[0] for r in reasons.values()).most_common())
+    for row in refused:
+        coverage.add(row.split, "listed")
+        coverage.add(row.split, "excluded", int(not row.owed))
+    coverage.reasons = _count_reasons([*reasons.values(), *(r.reason for r in refused)])
     coverage.seconds = round(sum(decoded[i].duration for i in kept), 2)
     coverage.domains = dict(Counter(found[i].domain for i in kept))
-    rejected = [{"id": found[i].id, "reason": r, "file": str(found[i].audio)} for i, r in sorted(reasons.items())]
-    write_lines(out / "rejected.jsonl", (json.dumps(r, ensure_ascii=False) for r in rejected))
+    _write_problems(found, reasons, refused, out)
     if not kept:
         raise DataError(f"{coverage.source}: none of {len(found)} clips is usable; see {out / 'rejected.jsonl'}")
     write_manifest((clip_to_cut(found[i], decoded[i]) for i in kept), out / "cuts.jsonl")
@@ -150,11 +176,24 @@ def _field_problem(clip: Clip) -> str:
     return "" if clean_captions(clip)[0] else "no caption: every caption is empty"
 
 
+def _count_reasons(reasons: Iterable[str]) -> dict[str, int]:
+    return dict(Counter(r.split(":")[0] for r in reasons).most_common())
+
+
+def _write_problems(clips: list[Clip], reasons: dict[int, str], refused: list[Rejected], out: Path) -> None:
+    """rejected.jsonl, with every reason; missing.tsv, with the clips whose file is not there, for a later download."""
+    rows = [{"id": clips[i].id, "reason": r, "file": str(clips[i].audio)} for i, r in sorted(reasons.items())]
+    rows += [{"id": r.id, "reason": r.reason, "file": ""} for r in refused]
+    write_lines(out / "rejected.jsonl", (json.dumps(row, ensure_ascii=False) for row in rows))
+    missing = [clips[i] for i, reason in sorted(reasons.items()) if reason == MISSING]
+    write_lines(out / "missing.tsv", ["id\tsplit\texpected file", *(f"{c.id}\t{c.split}\t{c.audio}" for c in missing)])
+
+
 def _decode_all(
     clips: list[Clip], skip: dict[int, str], seconds: tuple[float, float], nj: int, name: str
 ) -> dict[int, Decoded]:
     todo = [i for i in range(len(clips)) if i not in skip]
-    jobs = [(str(clips[i].audio), clips[i].start, clips[i].duration, seconds) for i in todo]
+    jobs = [(str(c.audio), c.start, c.duration, c.at_most, seconds) for c in map(clips.__getitem__, todo)]
     return dict(zip(todo, progress(_map(decode, jobs, nj), len(jobs), f"checking {name}"), strict=True))
 
 
@@ -166,21 +205,25 @@ def _map(function: Any, jobs: list, nj: int) -> Iterator[Any]:
         yield from pool.map(function, jobs, chunksize=16)
 
 
-def decode(job: tuple[str, float, float | None, tuple[float, float]]) -> Decoded:
-    """Open and decode one clip (path, start, duration, allowed seconds); problems are returned, not raised."""
-    path, start, duration, (shortest, longest) = job
+def decode(job: tuple[str, float, float | None, float | None, tuple[float, float]]) -> Decoded:
+    """Open and decode one clip (path, start, duration, at most, allowed seconds); problems are returned, not raised."""
+    path, start, duration, at_most, (shortest, longest) = job
     if not os.path.isfile(path):
-        return Decoded("missing file: no such file")
+        return Decoded(MISSING)
     if not os.path.getsize(path):
         return Decoded("empty file: it holds no bytes")
     try:
         with soundfile.SoundFile(path) as file:
             rate, total, channels = file.samplerate, file.frames, file.channels
             estimated = duration is None and file.format == "MP3"  # the header's length is an estimate there
-            file.seek(min(total, round(start * rate)))
+            if start * rate >= total:
+                return Decoded(f"interval outside file: starts at {start:g} s, the file ends at {total / rate:.2f} s")
             length = total / rate - start if duration is None else duration
+            if at_most is not None and length > at_most:
+                length, estimated = at_most, False
             if not shortest <= length <= longest:
                 return Decoded(f"bad duration: {length:.2f} s is outside {shortest} to {longest} s")
+            file.seek(min(total, round(start * rate)))
             wave = file.read(round(length * rate), dtype="float32", always_2d=True)
     except (RuntimeError, OSError, ValueError) as error:
         return Decoded(f"unreadable: {error}")

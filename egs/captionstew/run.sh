@@ -15,7 +15,8 @@
 # What to do
 #   --stage 0 --stop-stage 5           first and last stage
 #   --corpora mini                     mini: real recordings from the Debian archive; toy: synthesised, for tests;
-#                                      or any folder of egs/ whose local/prepare.py has sources()
+#                                      or folders of egs/, such as "clotho audiocaps": the corpus, or a link to it,
+#                                      lies in download/clotho as its README.md says
 #   --objective "contrastive captioning"   what to pretrain: files of conf/pretrain, without .yaml
 #   --baselines "random floor"         also evaluated: untrained weights, log-mel statistics
 #   --model ../../conf/model/tiny.yaml     the shape of the model
@@ -69,7 +70,16 @@ if stage 0 "Download and prepare: $corpora"; then
             once "$data/fetch-$corpus" --in "../$corpus/local" --out "$download" \
                 -- "$python" "../$corpus/local/fetch.py" "$download"
         fi
-        once "$data/prepare-$corpus" --in "../$corpus/local" --out "$data/manifests/$corpus/coverage.md" \
+        inputs=("../$corpus/local")
+        if [ -e "../$corpus/local/toy.py" ]; then
+            # recordings that arrive later are taken in by the next run
+            [ -d "$download/$corpus" ] || fail "$download/$corpus: no such folder; put or link the corpus there," \
+                "as egs/$corpus/README.md says"
+            inputs+=("$data/$corpus.files") && mkdir -p "$data"
+            (cd "$download/$corpus" && { find -L . -type f -printf '%p %s\n' || true; } | LC_ALL=C sort) \
+                > "$data/$corpus.files"
+        fi
+        once "$data/prepare-$corpus" --in "${inputs[@]}" --out "$data/manifests/$corpus/coverage.md" \
             -- audiotext prepare --recipe "../$corpus/local/prepare.py" --download "$download" \
             --out "$data/manifests/$corpus" --nj "$nj"
     done

@@ -6,31 +6,35 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
-from audiotext.data.corpus import Clip, DataError
+from audiotext.data.corpus import Clip, Rejected
+from audiotext.data.locate import find_file, inside
+from audiotext.data.row import Row, clips_of
+from audiotext.data.table import read_table
 
 EXPECTED: dict[str, int] = {}  # clips per split as published, such as {"train": 1600, "test": 400}
 
 
-def clips(root: Path) -> Iterator[Clip]:
+def clips(root: Path) -> Iterator[Clip | Rejected]:
     """The clips that meta.csv lists. Files, ids and counts are checked by the library."""
-    table = root / "meta.csv"
-    if not table.is_file():
-        raise DataError(f"{table}: not there; {root} should look as README.md says")
-    with table.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            yield Clip(
-                id=f"TEMPLATE_{Path(row['filename']).stem}",
-                audio=root / "audio" / row["filename"],
-                captions=[f"the sound of {row['kind']}"],
-                caption_styles=["template"],
-                domain="sound",
-                source="toy" if "toy" in row["filename"] else "TEMPLATE",
-                licence="say which",
-                split=row["split"],
-                labels={"kind": row["kind"]},
-                family=Path(row["filename"]).stem,
-            )
+    rows = read_table(find_file(root, "meta.csv"), ["filename", "split", "kind"], unique=["filename"])
+    return clips_of(rows, partial(_clip, root=root))
+
+
+def _clip(row: Row, root: Path) -> Clip:
+    name, kind = row.text("filename"), row.text("kind")
+    return Clip(
+        id=f"TEMPLATE_{Path(name).stem}",
+        audio=inside(root / "audio", name),
+        captions=[f"the sound of {kind}"],
+        caption_styles=["template"],
+        domain="sound",
+        source="TEMPLATE",
+        licence="say which",
+        split=row.text("split"),
+        labels={"kind": kind},
+        family=Path(name).stem,
+    )

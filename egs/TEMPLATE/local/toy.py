@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import sys
 from pathlib import Path
 
 import numpy as np
 import soundfile
+
+from audiotext.data.synthetic import main, mark, write_csv
 
 RATE = 16000
 
 
 def write(root: Path, seed: int = 0) -> int:
     """Write the corpus; returns how many clips."""
+    mark(root)
     (root / "audio").mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
     rows = []
@@ -24,12 +25,9 @@ def write(root: Path, seed: int = 0) -> int:
         tone = 0.5 * np.sin(2 * np.pi * rng.uniform(200, 800) * np.arange(RATE) / RATE)
         soundfile.write(root / "audio" / name, hiss if kind == "hiss" else tone + 0.01 * hiss, RATE, subtype="PCM_16")
         rows.append([name, split, kind])
-    with (root / "meta.csv").open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([["filename", "split", "kind"], *rows])
+    write_csv(root / "meta.csv", [["filename", "split", "kind"], *rows])
     return len(rows)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: toy.py DIR")
-    print(f"{sys.argv[1]}: {write(Path(sys.argv[1]))} synthesised clips")
+    main(write)

@@ -8,36 +8,36 @@ Five folds; recordings cut from one source file share a fold, so source files ar
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
-from audiotext.data.corpus import Clip, DataError
+from audiotext.data.corpus import Clip, Rejected
+from audiotext.data.locate import find_file, inside
+from audiotext.data.row import Row, clips_of
+from audiotext.data.table import read_table
 
 EXPECTED = {"train": 2000}  # every clip; the folds are labels
-COLUMNS = {"filename", "fold", "category", "src_file"}
 
 
-def clips(root: Path) -> Iterator[Clip]:
-    """The clips that meta/esc50.csv lists. Raises DataError where the table or a column of it is missing."""
-    table = root / "meta" / "esc50.csv"
-    if not table.is_file():
-        raise DataError(f"{table}: not there; {root} should hold audio/ and meta/ as published (see README.md)")
-    with table.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        if missing := COLUMNS - set(reader.fieldnames or ()):
-            raise DataError(f"{table}: no column {', '.join(sorted(missing))}; found {reader.fieldnames}")
-        for row in reader:
-            words = row["category"].replace("_", " ")
-            toy = row["src_file"].startswith("toy")
-            yield Clip(
-                id=f"esc50_{Path(row['filename']).stem}",
-                audio=root / "audio" / row["filename"],
-                captions=[f"the sound of {words}"],
-                caption_styles=["template"],
-                domain="sound",
-                source="toy" if toy else "esc50",
-                licence="CC0-1.0" if toy else "CC-BY-NC-3.0",
-                labels={"category": row["category"], "fold": row["fold"]},
-                family=f"esc50_{row['src_file']}",
-            )
+def clips(root: Path) -> Iterator[Clip | Rejected]:
+    """The clips that meta/esc50.csv lists."""
+    columns = ["filename", "fold", "category", "src_file"]
+    rows = read_table(find_file(root, "meta/esc50.csv"), columns, unique=["filename"])
+    return clips_of(rows, partial(_clip, root=root))
+
+
+def _clip(row: Row, root: Path) -> Clip:
+    name, category, source = row.text("filename"), row.text("category"), row.text("src_file")
+    return Clip(
+        id=f"esc50_{Path(name).stem}",
+        audio=inside(root / "audio", name),
+        captions=[f"the sound of {category.replace('_', ' ')}"],
+        caption_styles=["template"],
+        domain="sound",
+        source="esc50",
+        licence="CC-BY-NC-3.0",
+        labels={"category": category, "fold": row.text("fold")},
+        family=f"esc50_{source}",
+        origin=f"freesound:{source}",
+    )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import sys
 from pathlib import Path
 
 import numpy as np
 import soundfile
+
+from audiotext.data.synthetic import main, mark, write_csv
 
 RATE = 44100
 KINDS = {"rain": 10, "siren": 42, "clock_tick": 38, "wind": 16}  # with their published numbers
@@ -29,8 +29,8 @@ def sound(kind: str, rng: np.random.Generator) -> np.ndarray:
 
 def write(root: Path, seed: int = 0) -> int:
     """Write the corpus; returns how many clips."""
+    mark(root)
     (root / "audio").mkdir(parents=True, exist_ok=True)
-    (root / "meta").mkdir(exist_ok=True)
     rng = np.random.default_rng(seed)
     rows = []
     for fold in range(1, FOLDS + 1):
@@ -40,12 +40,10 @@ def write(root: Path, seed: int = 0) -> int:
                 wave = sound(kind, rng) + rng.normal(0, 1e-3, RATE)
                 soundfile.write(root / "audio" / name, wave, RATE, subtype="PCM_16")
                 rows.append([name, fold, target, kind, False, f"toy{fold * 1000 + target}", take])
-    with (root / "meta" / "esc50.csv").open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([["filename", "fold", "target", "category", "esc10", "src_file", "take"], *rows])
+    columns = ["filename", "fold", "target", "category", "esc10", "src_file", "take"]
+    write_csv(root / "meta" / "esc50.csv", [columns, *rows])
     return len(rows)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: toy.py DIR")
-    print(f"{sys.argv[1]}: {write(Path(sys.argv[1]))} synthesised clips")
+    main(write)
