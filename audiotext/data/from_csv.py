@@ -126,7 +126,7 @@ def _span(row: Row) -> tuple[float, float | None]:
 def _clip(span: Span, rows: _Gathered, root: Path, source: str) -> Clip:
     audio, start, duration = span
     name, about = audio.relative_to(root).as_posix(), rows.about
-    part = f"@{start:g}" + (f"+{duration:g}" if duration is not None else "") if start or duration else ""
+    part = f"@{start:.10g}" + (f"+{duration:.10g}" if duration is not None else "") if start or duration else ""
     source = about.get("source", source)
     return Clip(
         id=about.get("id", f"{source}/{name}{part}"),

@@ -25,6 +25,7 @@ from audiotext.evaluate.lit import ModelSpace, Space
 from audiotext.model import AudioTextModel
 
 LOG = logging.getLogger(__name__)
+_SHORTEST = 0.1  # seconds, as in preparation
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,9 @@ def _features(model: AudioTextModel, file: Path, longest: float) -> list[tuple[P
         total = soundfile.info(str(file)).duration
     except RuntimeError as error:
         raise DataError(f"{file}: cannot be decoded: {error}") from None
-    count = max(1, math.ceil(total / longest))
+    if total < _SHORTEST:
+        raise DataError(f"{file}: {total:.3f} s long; at least {_SHORTEST} s are needed")
+    count = math.ceil(total / longest)
     found = []
     for i in range(count):
         start = total * i / count
@@ -127,7 +130,10 @@ def _batch(
 ) -> tuple[Tensor, Tensor | None]:
     """Mean frames (B, D) and shared vectors (B, E) of some parts; parts and captions are added to ``described``."""
     output = model.encode_audio(pad([feats for _, feats in items]).to(model.device))
-    described.parts += [part for part, _ in items]
+    for (part, _), length in zip(items, output.lengths.tolist(), strict=True):
+        if not length:
+            raise DataError(f"{part}: {part.seconds:.3f} s are too short for the encoder of this model")
+        described.parts.append(part)
     if beam:
         described.captions += model.generate(output, beam)
     mask = output.mask()[..., None]
