@@ -84,13 +84,14 @@ def test_tables_of_spreadsheets_are_read(tmp_path):
 
 
 def test_another_root_and_a_whole_path_below_it(tmp_path):
-    clips, rejected = read(tmp_path / "files.csv", f"audio,caption\nx.wav,one\n{tmp_path}/far/y.wav,two\n", tmp_path / "..")
+    text = f"audio,caption\nx.wav,one\n{tmp_path}/far/y.wav,two\n"
+    clips, rejected = read(tmp_path / "files.csv", text, tmp_path / "..")
     assert not rejected and clips[0].audio == tmp_path.parent / "x.wav" and clips[1].audio == tmp_path / "far/y.wav"
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("audio,captions\nx.wav,one\n", "no column 'caption'; did you mean 'captions'"), ("", "is empty"), (None, "no such")],
+    [("audio,captions\nx.wav,one\n", "no column 'caption'; did you mean"), ("", "is empty"), (None, "no such table")],
 )
 def test_a_table_that_is_none_is_one_message(tmp_path, text, says):
     path = tmp_path / "files.csv"

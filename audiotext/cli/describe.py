@@ -1,8 +1,8 @@
 """Say what a model hears in any sound files: its caption, the nearest of your labels or texts, its vectors.
 
-  audiotext describe --model exp/captioning/model recordings/                      captions, where it has a decoder
-  audiotext describe --model exp/contrastive/model --labels dog "door bell" -- a.wav b.mp3
-  audiotext describe --model exp/contrastive/model --vectors mine.npz recordings/  for audiotext search, or NumPy
+  audiotext describe recordings/ --model exp/captioning/model                       captions, where it has a decoder
+  audiotext describe a.wav b.mp3 --model exp/contrastive/model --labels dog "door bell"
+  audiotext describe recordings/ --model exp/contrastive/model --vectors mine.npz   for audiotext search, or NumPy
 
 A label's number is the cosine of its vector and the recording's, the mean over the templates: it ranks the labels of
 one recording, and is no probability. Files that cannot be read are named and left out; the exit code is then 1.

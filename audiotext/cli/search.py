@@ -1,7 +1,7 @@
 """Find the sound files that a text describes: the nearest first, by the cosine in the space of audio and text.
 
-  audiotext search --model exp/contrastive/model --text "a dog barks" "rain" -- recordings/
-  audiotext search --model exp/contrastive/model --text "a dog barks" -- mine.npz
+  audiotext search recordings/ --model exp/contrastive/model --text "a dog barks" "rain"
+  audiotext search mine.npz --model exp/contrastive/model --text "a dog barks"
 
 mine.npz is what `audiotext describe --vectors mine.npz` wrote with the same model: then nothing is listened to again.
 Files that cannot be read are named and left out; the exit code is then 1.

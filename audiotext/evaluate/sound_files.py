@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import soundfile
@@ -174,7 +175,7 @@ def read_vectors(path: Path, model_hash: str) -> tuple[list[Part], Tensor]:
             arrays = {name: found[name] for name in found.files}
         parts = [Part(*row) for row in zip(*(arrays[n].tolist() for n in ("path", "start", "seconds")), strict=True)]
         theirs, shared = str(arrays["model_hash"]), torch.from_numpy(arrays["shared"])
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
         hint = "`audiotext describe --vectors` makes such a file with a model that has a text encoder"
         raise DataError(f"{path}: holds no vectors to search: {error}; {hint}") from None
     if theirs != model_hash:
