@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
+from audiotext.cli.main import main
 from audiotext.data.corpus import Clip, DataError, Rejected
 from audiotext.data.from_csv import clips_of_csv
+from audiotext.data.manifest import read_manifest
 
 
 def read(path: Path, data: str | bytes, root: Path | None = None) -> tuple[list[Clip], list[Rejected]]:
@@ -107,3 +112,70 @@ def test_a_column_that_is_not_used_is_told_once(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         read(tmp_path / "files.csv", "audio,caption,license\nx.wav,one,CC0\ny.wav,two,CC0\n")
     assert len(caplog.records) == 1 and "did you mean 'licence'" in caplog.text
+
+
+# -- the verb ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def own(tmp_path) -> Path:
+    """A folder with ten short recordings and a table that has a bad row of every sort that only audio tells."""
+    rng = np.random.default_rng(0)
+    for i in range(10):
+        soundfile.write(tmp_path / f"{i}.wav", rng.normal(0, 0.1, 8000), 16000)
+    (tmp_path / "text.wav").write_text("no sound")
+    rows = [f"{i}.wav,sound number {i},," for i in range(10)]
+    rows += ["0.wav,again,,", "1.wav,beyond,0.2,9", "2.wav,behind,7,", "lost.wav,lost,,", "text.wav,text,,", "3.wav,,,"]
+    (tmp_path / "files.csv").write_text("audio,caption,start,duration\n" + "\n".join(rows) + "\n")
+    return tmp_path
+
+
+def prepare(own: Path, *more: str) -> int:
+    return main(["prepare", "--from-csv", str(own / "files.csv"), "--out", str(own / "out"), *more])
+
+
+def test_the_verb_keeps_the_good_and_names_the_bad(own, capsys):
+    assert prepare(own) == 0
+    cuts = {cut.id: cut for cut in read_manifest(own / "out/cuts.jsonl")}
+    assert list(cuts) == [f"files/{i}.wav" for i in range(10)]
+    assert cuts["files/0.wav"].supervisions[0].custom["caption"] == ["sound number 0", "again"]
+    rejected = [json.loads(line) for line in (own / "out/rejected.jsonl").read_text().splitlines()]
+    told = {r["reason"].split(":")[0]: (r["where"] or r["id"]).rpartition(":")[2] for r in rejected}
+    assert told == {"truncated": "13", "interval outside file": "14", "missing file": "15", "unreadable": "16",
+                    "bad field": "17"}  # fmt: skip
+    assert "| files | train | 0 | 15 | 13 | 10 | 10 | 10 |" in capsys.readouterr().out
+    assert prepare(own, "--strict-coverage", "0.9") == 1
+
+
+def test_the_verb_skips_until_a_word_of_the_table_or_a_file_changes(own):
+    def written() -> int:
+        assert prepare(own) == 0
+        return (own / "out/cuts.jsonl").stat().st_mtime_ns
+
+    first = written()
+    assert written() == first
+    table = own / "files.csv"
+    table.write_text(table.read_text().replace("sound number 4", "noise number4"))  # as long as before
+    second = written()
+    assert second > first
+    soundfile.write(own / "lost.wav", np.random.default_rng(1).normal(0, 0.1, 4000), 16000)
+    assert written() > second and len(list(read_manifest(own / "out/cuts.jsonl"))) == 11
+
+
+def test_another_root_and_nothing_usable(own, tmp_path_factory, caplog):
+    table = tmp_path_factory.mktemp("elsewhere") / "mine.csv"
+    table.write_text("audio,caption\n1.wav,one\n")
+    command = ["prepare", "--from-csv", str(table), "--out", str(own / "out")]
+    assert main([*command, "--root", str(own)]) == 0
+    assert [cut.id for cut in read_manifest(own / "out/cuts.jsonl")] == ["mine/1.wav"]
+    assert main(command) == 1
+    assert "none of 1 clips is usable" in caplog.text and "missing file: no such file" in caplog.text
+    table.write_text("audio,text\n1.wav,one\n")
+    assert main(command) == 1 and main([*command[:2], "nowhere.csv", *command[3:]]) == 1
+
+
+@pytest.mark.parametrize("words", [["--from-csv", "x.csv", "--download", "."], ["--recipe", "x.py"], ["--root", "."]])
+def test_wrong_usage_is_exit_2(words):
+    with pytest.raises(SystemExit) as exit:
+        main(["prepare", *words, "--out", "out"])
+    assert exit.value.code == 2

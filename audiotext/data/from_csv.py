@@ -13,6 +13,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -74,6 +75,17 @@ def clips_of_csv(table: Path, root: Path | None = None) -> Iterator[Clip | Rejec
             yield Rejected(clip.id, reason, clip.split)
         else:
             yield clip
+
+
+def inputs_of_csv(table: Path, root: Path | None = None) -> list[Path]:
+    """The table, and those of the files it names that are there."""
+    root = Path(os.path.abspath(table.parent if root is None else root))
+    found = {table: None}
+    for row in read_table(table, COLUMNS, delimiter=_delimiter(table)):
+        if isinstance(row, Row):
+            with suppress(DataError):  # told when clips are made
+                found[_path(row, root)] = None
+    return [path for path in found if path.is_file()]
 
 
 def _delimiter(table: Path) -> str:
@@ -141,4 +153,5 @@ def _clip(span: Span, rows: _Gathered, root: Path, source: str) -> Clip:
         duration=duration,
         labels={"label": about["label"]} if "label" in about else {},
         family=about.get("family", name),
+        where=rows.where,
     )

@@ -13,8 +13,10 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from audiotext.data.synthetic import mark
+
 RATE = 16000
-COLUMNS = ["audio", "caption", "split", "label", "start", "duration", "licence", "source"]
+COLUMNS = ["audio", "caption", "split", "label", "start", "duration", "licence"]
 
 
 def sound(kind: str, seconds: float, rng: np.random.Generator) -> np.ndarray:
@@ -25,7 +27,7 @@ def sound(kind: str, seconds: float, rng: np.random.Generator) -> np.ndarray:
 
 
 def write(root: Path, seed: int = 0) -> int:
-    """Write the folder; returns how many clips can be used."""
+    """Write the folder; returns how many clips it lists, good and bad."""
     (root / "recordings").mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
     rows = []
@@ -34,18 +36,19 @@ def write(root: Path, seed: int = 0) -> int:
         name = f"recordings/{kind}, {index}.wav" if index == 3 else f"recordings/{kind}-{index}.wav"
         soundfile.write(root / name, sound(kind, 1.0, rng), RATE, subtype="PCM_16")
         words = "air hisses" if kind == "hiss" else "one long tone"
-        rows.append([name, f"{words}, take {index}", split, kind, "", "", "CC0-1.0", "toy"])
+        rows.append([name, f"{words}, take {index}", split, kind, "", "", "CC0-1.0"])
         if index % 4 == 0:
-            rows.append([name, f"the {kind} of take {index}", "", "", "", "", "", ""])
+            rows.append([name, f"the {kind} of take {index}", "", "", "", "", ""])
     soundfile.write(root / "recordings/long.flac", sound("tone", 4.0, rng), RATE)
     for start in (0, 2):
-        rows.append(["recordings/long.flac", f"a tone from second {start}", "", "tone", start, 2, "CC0-1.0", "toy"])
-    rows.append(["recordings/lost.wav", "it is not there", "", "hiss", "", "", "CC0-1.0", "toy"])
-    rows.append(["recordings/hiss-0.wav", "", "", "hiss", "", "", "CC0-1.0", "toy"])
-    rows.append(["../private.wav", "a path that leads out", "", "hiss", "", "", "CC0-1.0", "toy"])
+        rows.append(["recordings/long.flac", f"a tone from second {start}", "", "tone", start, 2, "CC0-1.0"])
+    rows.append(["recordings/lost.wav", "it is not there", "", "hiss", "", "", "CC0-1.0"])
+    rows.append(["recordings/hiss-0.wav", "", "", "hiss", "", "", "CC0-1.0"])
+    rows.append(["../private.wav", "a path that leads out", "", "hiss", "", "", "CC0-1.0"])
     with (root / "files.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([COLUMNS, *rows])
-    return 42
+    mark(root)
+    return 40 + 2 + 3
 
 
 if __name__ == "__main__":
