@@ -278,6 +278,19 @@ def test_outputs_do_not_depend_on_order_and_a_second_run_changes_nothing(tmp_pat
     }  # fmt: skip
 
 
+def test_what_is_curated_stays_as_it_is(tmp_path):
+    cuts = planted(tmp_path)
+    cuts[0].supervisions[0].custom["caption"] = ["cafÃ©  &amp; rain"]
+    write_manifest(cuts, tmp_path / "in/cuts.jsonl")
+    none = SubsetConfig(heldout=0, valid=0)
+    run([tmp_path / "in"], tmp_path / "once", CurateConfig(60, subsets=none, nested=("30",)))
+    run([tmp_path / "once/pretrain.jsonl"], tmp_path / "twice", CurateConfig(60, subsets=none, nested=("30",)))
+    for name in ("pretrain.jsonl", "pretrain-30.jsonl", "tokenizer/tokenizer.model"):
+        assert (tmp_path / "once" / name).read_bytes() == (tmp_path / "twice" / name).read_bytes()
+    assert "café & rain" in (tmp_path / "once/pretrain.jsonl").read_text()
+    assert not (tmp_path / "twice/removed.jsonl").read_text() and "mended" not in (tmp_path / "twice/report.md").read_text()
+
+
 def test_every_clip_is_somewhere_and_no_test_clip_trains(tmp_path):
     cuts = planted(tmp_path)
     write_manifest(cuts, tmp_path / "in" / "cuts.jsonl")

@@ -55,10 +55,11 @@ def usable(pairs: list[tuple[str, str]]) -> tuple[list[tuple[str, str]], list[tu
     kept, dropped, seen = [], [], set()
     for text, style in pairs:
         reason = rejection(text, spoken=style in SPOKEN)
-        if reason is None and normalise(text) in seen:
+        normal = normalise(text) if reason is None else ""
+        if reason is None and normal in seen:
             reason = "repeated"
         if reason is None:
-            seen.add(normalise(text))
+            seen.add(normal)
             kept.append((" ".join(text.split()), style))
         else:
             dropped.append((str(text), reason))

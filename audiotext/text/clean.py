@@ -40,6 +40,25 @@ _OPENINGS = {
 }
 
 
+class _Characters(dict):
+    """A table for str.translate: characters whose category begins with one of ``chosen`` become ``other``, or where
+    ``others`` is true all but those. It fills as characters are met."""
+
+    def __init__(self, chosen: tuple[str, ...], other: str, others: bool = False):
+        super().__init__()
+        self._rule = (chosen, other, others)
+
+    def __missing__(self, code: int) -> str:
+        chosen, other, others = self._rule
+        character = chr(code)
+        self[code] = other if unicodedata.category(character).startswith(chosen) != others else character
+        return self[code]
+
+
+_VISIBLE = _Characters(("Cf",), "")
+_WORDS = _Characters(("L", "M", "N"), " ", others=True)
+
+
 def normalise(text: str) -> str:
     """NFKC, lower case, everything but letters, marks and digits to spaces, spaces folded.
 
@@ -48,10 +67,10 @@ def normalise(text: str) -> str:
     """
     if text.isascii():
         return " ".join(_NOT_PLAIN.sub(" ", text.lower()).split())
-    visible = "".join(c for c in text if unicodedata.category(c) != "Cf")
+    visible = text.translate(_VISIBLE)
     # Lower-casing can undo NFKC (a dotted capital I becomes two code points), hence twice.
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", visible).lower())
-    return " ".join("".join(c if unicodedata.category(c)[0] in "LMN" else " " for c in folded).split())
+    return " ".join(folded.translate(_WORDS).split())
 
 
 def rejection(text: object, spoken: bool = False) -> str | None:
@@ -66,7 +85,7 @@ def rejection(text: object, spoken: bool = False) -> str | None:
     normal = normalise(text)
     if not text.strip():
         return "empty"
-    letters = [c for c in normal if c.isalpha()]
+    letters = "".join(filter(str.isalpha, normal))
     if not letters:
         return "no letters"
     # One ideograph or syllable sign (category Lo) can be a whole word.
