@@ -24,6 +24,7 @@ SHAPE = {"encoder": {**PART, "ff_dim": 16}, "text_encoder": {**PART, "feedforwar
 # What makes the page long but not different.
 SHORTER = {
     "train.max_steps=200 train.valid_interval=50": "train.max_steps=4 train.valid_interval=2 train.threads=1",
+    "./run.sh --model $model": "./run.sh --stop-stage 2 --model $model",
     "--exp exp/mine\n": "--exp exp/mine --nj 1 --evaluate-args '--set seeds=[0] probe.poolings=[mean]'\n",
 }
 
@@ -65,7 +66,7 @@ def read(tmp_path_factory) -> tuple[Path, str]:
 def test_every_command_of_the_page_runs(read):
     folder, shown = read
     assert len((folder / "data/mine/manifests/cuts.jsonl").read_text().splitlines()) == 42
-    assert "| 40 + 2" not in shown and "mine/recordings/hiss-0.wav" in shown
+    assert "mine/recordings/hiss-0.wav" in shown and shown.count("\nair hisses\n") == 1
     assert load_model(folder / "exp/mine/contrastive/model").content_hash
 
 
