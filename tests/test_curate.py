@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,16 @@ import soundfile
 from lhotse import AudioSource, MonoCut, Recording, SupervisionSegment
 
 from audiotext.cli.main import main
+from audiotext.config import ConfigError
 from audiotext.curate import statistics
-from audiotext.curate.captions import usable
+from audiotext.curate.captions import clean_captions, usable
 from audiotext.curate.duplicates import merge_duplicates
 from audiotext.curate.entry import PROBE_LABELS, Entry
 from audiotext.curate.leaks import split_leaks
+from audiotext.curate.nested import nested_order, nested_subsets
 from audiotext.curate.pipeline import CurateConfig, run
 from audiotext.curate.subsets import SubsetConfig, split_subsets, water_fill
+from audiotext.curate.tally import EXAMPLES, Tally
 from audiotext.data.corpus import DataError
 from audiotext.data.manifest import read_manifest, write_manifest
 
@@ -57,6 +61,36 @@ def test_captions_are_dropped_by_named_rules_and_repetitions_once():
     kept, dropped = usable(pairs)
     assert kept == [("A dog barks", "description")]
     assert [reason for _, reason in dropped] == ["repeated", "markup", "too short"]
+
+
+def test_captions_are_mended_counted_and_mended_once(tmp_path):
+    texts = ["cafÃ© &amp;  bar", "The audio contains rain.", "asd \ufffd", "a dog barks"]
+    tally = Tally()
+    kept, removed = clean_captions(entries(cut(tmp_path, "a", texts), cut(tmp_path, "b", ["rain\ufffd"])), tally)
+    assert [e.captions for e in kept] == [["café & bar", "The audio contains rain.", "a dog barks"]]
+    assert [(r.id, r.reason) for r in removed] == [
+        ("a", "bad encoding"), ("b", "bad encoding"), ("b", "no caption left (bad encoding)")
+    ]  # fmt: skip
+    assert {key: sum(sources.values()) for key, sources in tally.counts.items()} == {
+        ("captions mended", "encoding"): 1, ("captions mended", "entities"): 1, ("captions mended", "whitespace"): 1,
+        ("captions kept", "opening: the audio contains"): 1,
+    }  # fmt: skip
+    again = Tally()
+    assert clean_captions(kept, again)[1] == [] and ("captions mended", "encoding") not in again.counts
+
+
+def test_a_report_draws_twenty_examples_whatever_the_order():
+    things = [(f"{i:03}", f"text {i} " + "long " * 100) for i in range(100)]
+    pages = []
+    for seed in (0, 0, 1):
+        random.Random(len(pages)).shuffle(things)
+        tally = Tally(seed)
+        for id, text in things:
+            tally.add("captions", "markup", "s", id, text)
+        pages.append(tally.markdown())
+        assert len(tally.examples("captions", "markup")) == EXAMPLES == 20
+    assert pages[0] == pages[1] != pages[2]
+    assert "| captions | markup | 100 | s 100 |" in pages[0] and "20 of 100" in pages[0] and len(pages[0]) < 20 * 300
 
 
 def test_duplicates_merge_captions_labels_and_families(tmp_path):
@@ -183,6 +217,28 @@ def test_statistics_are_counted_by_hand(tmp_path):
     assert "| total | 2 |" in statistics.table({"total": row}, "x")
 
 
+def test_nested_subsets_are_nested_stable_and_in_proportion(tmp_path):
+    big = [cut(tmp_path, f"big{i}", ["x"], audio=1, source="big") for i in range(90)]
+    small = [cut(tmp_path, f"small{i}", ["x"], audio=1, source="small") for i in range(10)]
+    clips = entries(*big, *small)
+    whole = nested_order(clips, 0)
+    assert nested_order(random.Random(0).sample(clips, len(clips)), 0) == whole
+    assert [e for e in whole if e.source == "big"] == nested_order(clips[:90], 0), "another source changes no order"
+    assert [e.id for e in nested_order(clips, 1)] != [e.id for e in whole]
+    sizes = nested_subsets(clips, ["7", "25%", "0.5", "0.05k"], 0)
+    ids = {name: {e.id for e in members} for name, members in sizes.items()}
+    assert {name: len(found) for name, found in ids.items()} == {"7": 7, "25%": 25, "0.5": 50, "0.05k": 50}
+    assert ids["7"] < ids["25%"] < ids["0.5"] == ids["0.05k"]
+    assert sum(id.startswith("small") for id in ids["0.5"]) == 5
+
+
+@pytest.mark.parametrize("size", ["many", "0", "101", "1m", "101%", "-5", "1e2", ""])
+def test_a_size_that_cannot_be_is_told(tmp_path, size):
+    clips = entries(*[cut(tmp_path, str(i), ["x"], audio=1) for i in range(100)])
+    with pytest.raises(ConfigError, match=re.escape(repr(size))):
+        nested_subsets(clips, [size], 0)
+
+
 # -- the whole --------------------------------------------------------------------------------------------------------
 
 
@@ -203,7 +259,7 @@ def digest(folder: Path) -> dict[str, str]:
 
 def test_outputs_do_not_depend_on_order_and_a_second_run_changes_nothing(tmp_path):
     cuts = planted(tmp_path)
-    config = CurateConfig(vocab_size=60, subsets=SubsetConfig(heldout=12, valid=6))
+    config = CurateConfig(vocab_size=60, subsets=SubsetConfig(heldout=12, valid=6), nested=("20", "50%"))
     digests = []
     for i in range(2):
         random.Random(i).shuffle(cuts)
@@ -213,10 +269,27 @@ def test_outputs_do_not_depend_on_order_and_a_second_run_changes_nothing(tmp_pat
         digests.append(digest(tmp_path / f"out{i}"))
     run([tmp_path / "data0" / "part1", tmp_path / "data0" / "part0" / "cuts.jsonl"], tmp_path / "out0", config)
     assert digests[0] == digests[1] == digest(tmp_path / "out0")
+    ids = [{c.id for c in read_manifest(tmp_path / "out0" / f"pretrain{n}.jsonl")} for n in ("-20", "-50%", "")]
+    assert ids[0] < ids[1] < ids[2] and len(ids[0]) == 20
+    assert "## captions: captions: markup" in (tmp_path / "out0/report.md").read_text()
     assert set(digests[0]) == {
-        "pretrain.jsonl", "valid.jsonl", "heldout.jsonl", "probe.jsonl", "removed.jsonl",
-        "statistics.json", "statistics.md", "tokenizer/tokenizer.model",
+        "pretrain.jsonl", "pretrain-20.jsonl", "pretrain-50%.jsonl", "valid.jsonl", "heldout.jsonl", "probe.jsonl",
+        "removed.jsonl", "report.md", "statistics.json", "statistics.md", "tokenizer/tokenizer.model",
     }  # fmt: skip
+
+
+def test_what_is_curated_stays_as_it_is(tmp_path):
+    cuts = planted(tmp_path)
+    cuts[0].supervisions[0].custom["caption"] = ["cafÃ©  &amp; rain"]
+    write_manifest(cuts, tmp_path / "in/cuts.jsonl")
+    none = SubsetConfig(heldout=0, valid=0)
+    run([tmp_path / "in"], tmp_path / "once", CurateConfig(60, subsets=none, nested=("30",)))
+    run([tmp_path / "once/pretrain.jsonl"], tmp_path / "twice", CurateConfig(60, subsets=none, nested=("30",)))
+    for name in ("pretrain.jsonl", "pretrain-30.jsonl", "tokenizer/tokenizer.model"):
+        assert (tmp_path / "once" / name).read_bytes() == (tmp_path / "twice" / name).read_bytes()
+    assert "café & rain" in (tmp_path / "once/pretrain.jsonl").read_text()
+    assert not (tmp_path / "twice/removed.jsonl").read_text()
+    assert "mended" not in (tmp_path / "twice/report.md").read_text()
 
 
 def test_every_clip_is_somewhere_and_no_test_clip_trains(tmp_path):

@@ -136,6 +136,16 @@ def test_a_stage_without_its_input_says_which_stage_makes_it(tmp_path, stage, ma
     assert f"stage {maker} makes it" in done.stderr and "is not there" in done.stderr
 
 
+def test_a_subset_without_clips_is_skipped(tmp_path):
+    """A corpus need not have the labels that the mini corpus is probed by."""
+    curated = tmp_path / "data/curated"
+    curated.mkdir(parents=True)
+    for subset in SUBSETS:
+        (curated / f"{subset}.jsonl").touch()
+    done = run(MAIN, *places(tmp_path), "--stage", "2", "--stop-stage", "2", cwd=tmp_path)
+    assert done.returncode == 0 and done.stdout.count("no clip is in it, skipped") == 4, done.stderr
+
+
 def test_an_unknown_corpus_is_one_message(tmp_path):
     done = run(MAIN, "--corpora", "maxi", cwd=tmp_path)
     assert done.returncode == 1 and "maxi" in done.stderr and "--corpora toy" in done.stderr

@@ -128,6 +128,14 @@ def test_typed_paths_count_from_where_they_were_typed(recipe, tmp_path):
     assert ran(done)
 
 
+@pytest.mark.parametrize("word", ["name", "value"])
+def test_an_option_may_be_called_like_a_variable_of_the_parser(recipe, tmp_path, word):
+    script = tmp_path / "egs/x/run.sh"
+    script.write_text(script.read_text().replace("word=hello", f"{word}=hello").replace('"$word"', f'"${word}"'))
+    done = recipe(f"--{word}", "given", "--command", 'echo "said $0"')
+    assert ran(done) and "said given" in done.stdout
+
+
 def test_a_signal_ends_the_step_too(recipe, tmp_path):
     script = tmp_path / "egs/x/run.sh"
     environment = os.environ | {"AUDIOTEXT_PYTHON": sys.executable, "PYTHONPATH": str(ROOT)}

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from audiotext.config import ConfigError
 from audiotext.text.base import TEXT_DECODERS, TEXT_ENCODERS
-from audiotext.text.clean import normalise, rejection
+from audiotext.text.clean import normalise, opening, rejection
+from audiotext.text.repair import repair
 from audiotext.types import EncoderOutput, Padded
 
 SIZES = dict(dim=32, layers=2, heads=4, feedforward=48)
@@ -86,6 +87,69 @@ def test_normalise_keeps_letters_of_every_script():
 )
 def test_rejections_are_named(text, reason):
     assert rejection(text) == reason
+
+
+@pytest.mark.parametrize(
+    "text, mended, rules",
+    [
+        ("a dog barks", "a dog barks", []),
+        ("cafÃ© â€“ a dogâ€™s bark", "café – a dog’s bark", ["encoding"]),
+        ("cafÃƒÂ©", "café", ["encoding"]),
+        ("Ð¡Ð¾Ð±Ð°ÐºÐ° Ð»Ð°ÐµÑ‚", "Собака лает", ["encoding"]),
+        ("NÃO, É CAFÉ» wie „Ä“ où ça", "NÃO, É CAFÉ» wie „Ä“ où ça", []),
+        ("cats &amp;amp; dogs &#39;n&#x27; AT&T &notes", "cats & dogs 'n' AT&T &notes", ["entities"]),
+        ("\ufeffa\x07 dog\n\tbarks ", "a dog barks", ["characters", "whitespace"]),
+        ("lost \ufffd", "lost \ufffd", []),
+    ],
+)
+def test_captions_are_mended_by_named_rules(text, mended, rules):
+    assert repair(text) == (mended, rules)
+
+
+@given(st.text() | st.text("ÃÂâ€™Â©&amp;#39; \t\x80\x9d\ufeff"))
+def test_mending_twice_is_mending_once(text):
+    mended, rules = repair(text)
+    assert repair(mended) == (mended, []) and bool(rules) == (mended != text)
+
+
+@given(st.text(st.characters(max_codepoint=127)))
+def test_plain_text_is_normalised_like_any_other(text):
+    """A letter that is not plain, set apart, takes the same text through the rules for all scripts."""
+    assert normalise(text + " é") == f"{normalise(text)} é".strip()
+
+
+@pytest.mark.parametrize(
+    "text, kind",
+    [
+        ("The audio contains a dog.", "the audio contains"),
+        ("This music track features a guitar", "the audio contains"),
+        ("This is a recording of rain", "this is a recording"),
+        ("This is an audio clip of rain", "this is a recording"),
+        ("In this audio, birds sing", "in this audio"),
+        ("We can hear birds", "we can hear"),
+        ("A man says the audio contains noise", None),
+        ("The sound of rain", None),
+        ("In this room, someone coughs", None),
+    ],
+)
+def test_stock_openings_are_named(text, kind):
+    assert opening(text) == kind and rejection(text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["!!! ??? -=-=- a b", "dog " * 8, "x" * 41, "qwrtp sdfgh zxcvb", "0x3f 0x7a 0x00 10 11 12 13"],
+)
+def test_what_is_no_language_is_told_unless_it_was_spoken(text):
+    assert rejection(text) == "no language" and rejection(text, spoken=True) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["brr", "hmm", "C4 E4 G4", "no no no no, stop", "犬が吠えている" * 8, "Zvuk: prst, krk", "4/4, 120 bpm drums"],
+)
+def test_what_is_odd_but_language_stays(text):
+    assert rejection(text) is None
 
 
 def test_a_voice_may_be_sorry():

@@ -1,6 +1,13 @@
 """Prepare a corpus: read what is in a download folder, check every recording, write manifests and coverage.
 
-The recipe is a Python file that yields clips, in one of two forms:
+  audiotext prepare --from-csv mine/files.csv --out data/mine
+  audiotext prepare --recipe egs/clotho/local/prepare.py --root CLOTHO --out data/clotho
+
+The table of --from-csv has a caption a row: columns audio (counted from the folder of the table, or from --root) and
+caption, and where they are wanted split, label, start, duration, id, domain, source, licence, style, family. Rows of
+one recording and span are one clip with several captions. egs/my_data/README.md says more.
+
+A recipe is a Python file that yields clips, in one of two forms:
 
   clips(root) -> clips                       one corpus, from --root into OUT/, or from --download: DIR/<corpus>, which
                                              may be a link, into OUT/<corpus>/, where egs/<corpus> holds the recipe
@@ -19,37 +26,51 @@ import hashlib
 import importlib.util
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 from audiotext.config import nearest
-from audiotext.data import corpus, lines, locate, prepare, records, row, synthetic, table
+from audiotext.data import corpus, from_csv, lines, locate, prepare, records, row, synthetic, table
 from audiotext.data.corpus import Clip, DataError
 from audiotext.data.locate import files_in
 from audiotext.data.prepare import Coverage
 
 HELP = "check a corpus and write its manifests, rejected files and coverage"
 MARKER = ".prepared.json"
+TABLES = (".csv", ".tsv", ".json", ".jsonl")  # someone mends a word of them and the size stays
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--recipe", type=Path, required=True, metavar="FILE", help="such as egs/mini/local/prepare.py")
-    where = parser.add_mutually_exclusive_group(required=True)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--recipe", type=Path, metavar="FILE", help="such as egs/mini/local/prepare.py")
+    what.add_argument("--from-csv", type=Path, metavar="FILE", help="a table of your own files")
+    where = parser.add_mutually_exclusive_group()
     where.add_argument("--download", type=Path, metavar="DIR", help="download folder; a corpus lies in DIR/<corpus>")
-    where.add_argument("--root", type=Path, metavar="DIR", help="corpus folder, for a recipe with clips()")
+    where.add_argument("--root", type=Path, metavar="DIR",
+                       help="corpus folder, for a recipe with clips() or a table (default: the folder of the table)")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where manifests go")
     parser.add_argument("--sources", default="", metavar="NAMES", help='only these, such as "asterisk wesnoth"')
     parser.add_argument("--strict-coverage", type=float, default=0.0, metavar="SHARE",
                         help="fail where less of a split than this share can be read (default 0: report it)")
     parser.add_argument("--nj", type=int, default=1, help="processes that decode (default 1)")
+    parser.set_defaults(misuse=parser.error)
 
 
 def run(args: argparse.Namespace) -> int:
-    recipe = load_recipe(args.recipe)
+    if args.from_csv:
+        args.root = args.root or args.from_csv.parent
+        if args.download:
+            args.misuse("--from-csv goes with --root, not with --download")
+        recipe = table_recipe(args.from_csv)
+    elif not (args.root or args.download):
+        args.misuse("one of --root and --download is needed with --recipe")
+    else:
+        recipe = load_recipe(args.recipe)
     folder = args.root or args.download
     if not 0 <= args.strict_coverage <= 1:
         raise DataError(f"--strict-coverage {args.strict_coverage}: give a share from 0 to 1, such as 0.99")
@@ -123,14 +144,24 @@ def load_recipe(path: Path) -> ModuleType:
     return module
 
 
-def fingerprint(recipe: ModuleType, folder: Path) -> str:
-    """A hash of the recipe's code, of the checks, and of the names and sizes of its input files."""
+def table_recipe(path: Path) -> SimpleNamespace:
+    """What `load_recipe` gives, for a table of someone's own files."""
+    clips, inputs = partial(from_csv.clips_of_csv, path), partial(from_csv.inputs_of_csv, path)
+    return SimpleNamespace(__file__=from_csv.__file__, clips=clips, inputs=inputs)
+
+
+def fingerprint(recipe: ModuleType | SimpleNamespace, folder: Path) -> str:
+    """A hash of the recipe's code, of the checks, of its tables, and of the names and sizes of its other inputs."""
     state = hashlib.sha256()
     checks = (corpus, prepare, lines, locate, records, row, table)
     for code in [*sorted(Path(recipe.__file__).parent.glob("*.py")), *(Path(module.__file__) for module in checks)]:
         state.update(code.read_bytes())
     for file in sorted(getattr(recipe, "inputs", files_in)(folder)):
-        state.update(f"{file.relative_to(folder)} {file.stat().st_size}\n".encode())
+        state.update(f"{os.path.relpath(file, folder)} {file.stat().st_size}\n".encode())
+        if file.suffix in TABLES:
+            with file.open("rb") as content:
+                while block := content.read(1 << 20):
+                    state.update(block)
     return state.hexdigest()
 
 

@@ -18,7 +18,9 @@ from audiotext.curate.captions import clean_captions
 from audiotext.curate.duplicates import merge_duplicates
 from audiotext.curate.entry import PROBE_LABELS, Entry, Removal
 from audiotext.curate.leaks import split_leaks
+from audiotext.curate.nested import nested_subsets
 from audiotext.curate.subsets import SubsetConfig, split_subsets
+from audiotext.curate.tally import Tally
 from audiotext.data.corpus import DataError, write_lines
 from audiotext.data.manifest import read_manifest, write_manifest
 from audiotext.text.tokenizer import Tokenizer
@@ -36,6 +38,8 @@ class CurateConfig:
     probe_labels: tuple[str, ...] = PROBE_LABELS
     """Label names that belong to probes."""
     subsets: SubsetConfig = field(default_factory=SubsetConfig)
+    nested: tuple[str, ...] = ()
+    """Sizes of further subsets of the clips to pretrain on, such as 400k, 1m or 25%."""
 
     def __post_init__(self) -> None:
         for name, value in (("heldout", self.subsets.heldout), ("valid", self.subsets.valid)):
@@ -67,7 +71,8 @@ class Summary:
 
 
 def run(manifests: Iterable[str | Path], out: str | Path, config: CurateConfig | None = None) -> Summary:
-    """Curate ``manifests`` into ``out``/{pretrain,valid,heldout,probe,removed}.jsonl, statistics.{md,json}, tokenizer/.
+    """Curate ``manifests`` into ``out``/{pretrain,valid,heldout,probe,removed}.jsonl, statistics.{md,json}, report.md,
+    tokenizer/, and pretrain-SIZE.jsonl for each size of ``config.nested``.
 
     A manifest is a file, a folder with cuts.jsonl, or a folder of such folders. Raises DataError or ConfigError for
     missing or wrong input, before anything is written.
@@ -76,7 +81,8 @@ def run(manifests: Iterable[str | Path], out: str | Path, config: CurateConfig |
     entries = read(find_manifests(manifests))
     found = len(entries)
     removed: list[Removal] = []
-    entries, gone = clean_captions(entries)
+    tally = Tally(config.seed)
+    entries, gone = clean_captions(entries, tally)
     removed += gone
     entries, gone = merge_duplicates(entries, config.probe_labels)
     removed += gone
@@ -89,6 +95,8 @@ def run(manifests: Iterable[str | Path], out: str | Path, config: CurateConfig |
     subsets = {"pretrain": split.pretrain, "valid": split.valid, "heldout": split.heldout, "probe": probe}
     if not split.pretrain:
         raise DataError("no clip is left for pretraining; lower --heldout and --valid, or look at the manifests")
+    nested = nested_subsets(split.pretrain, config.nested, config.seed)
+    subsets |= {f"pretrain-{name}": members for name, members in nested.items()}
     tables = {name: statistics.describe(members) for name, members in subsets.items()}
     captions = [caption for entry in split.pretrain for caption in entry.captions]
     tokenizer = Tokenizer.train(captions, config.vocab_size, out / "tokenizer", config.seed)
@@ -97,6 +105,9 @@ def run(manifests: Iterable[str | Path], out: str | Path, config: CurateConfig |
     removed.sort(key=lambda r: (r.step, r.id, r.reason, r.caption or ""))
     rows = ({k: v for k, v in asdict(r).items() if v is not None} for r in removed)
     write_lines(out / "removed.jsonl", (json.dumps(row, ensure_ascii=False) for row in rows))
+    for r in removed:
+        tally.add(r.step, kind(r), r.source, r.id, r.reason if r.caption is None else r.caption)
+    write_lines(out / "report.md", [f"# What curation did to {found} clips\n", tally.markdown()])
     write_lines(out / "statistics.json", [json.dumps(tables, indent=1, ensure_ascii=False)])
     write_lines(out / "statistics.md", ["# Statistics of the curated corpus\n", statistics.report(tables)])
     return Summary(found, {n: len(m) for n, m in subsets.items()}, removed, tables, tokenizer.vocab_size)
@@ -136,12 +147,14 @@ def step_counts(removed: list[Removal]) -> dict[tuple[str, str], Counter[str]]:
     """(step, kind of reason) -> how much was removed from each source; names and ids within a reason are left out."""
     kinds: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for r in removed:
-        words = r.reason
-        for start, kind in KINDS:
-            if r.reason.startswith(start):
-                words = kind
-        kinds[r.step, f"captions: {words}" if r.caption is not None else words][r.source] += 1
+        kinds[r.step, kind(r)][r.source] += 1
     return dict(sorted(kinds.items()))
+
+
+def kind(removal: Removal) -> str:
+    """The rule of a removal: its reason without names and ids."""
+    words = next((words for start, words in KINDS if removal.reason.startswith(start)), removal.reason)
+    return f"captions: {words}" if removal.caption is not None else words
 
 
 KINDS = (

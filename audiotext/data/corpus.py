@@ -24,7 +24,7 @@ class Clip:
     caption_styles is parallel to captions (filename, transcript, translation, template, description, synthetic, human).
     family: clips of one family are near-duplicates and must never be split over training and held-out sets. questions:
     dicts of question, answer. origin: where the recording was published first (youtube:ID@START-END, freesound:ID),
-    by which it can be found again in another corpus.
+    by which it can be found again in another corpus. where: file:line of the metadata, for those who mend it.
     """
 
     id: str
@@ -42,6 +42,7 @@ class Clip:
     family: str = ""
     questions: list[dict[str, str]] = field(default_factory=list)
     origin: str = ""
+    where: str = ""
 
 
 @dataclass(frozen=True)

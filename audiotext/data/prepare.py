@@ -118,7 +118,8 @@ def prepare(
     coverage.domains = dict(Counter(found[i].domain for i in kept))
     _write_problems(found, reasons, refused, out)
     if not kept:
-        raise DataError(f"{coverage.source}: none of {len(found)} clips is usable; see {out / 'rejected.jsonl'}")
+        first = f"the first, {found[0].audio}, {reasons[0]}"
+        raise DataError(f"{coverage.source}: none of {len(found)} clips is usable; {first}; see {out}/rejected.jsonl")
     write_manifest((clip_to_cut(found[i], decoded[i]) for i in kept), out / "cuts.jsonl")
     write_lines(out / "coverage.json", [json.dumps(vars(coverage), indent=1, ensure_ascii=False)])
     return coverage
@@ -182,8 +183,9 @@ def _count_reasons(reasons: Iterable[str]) -> dict[str, int]:
 
 def _write_problems(clips: list[Clip], reasons: dict[int, str], refused: list[Rejected], out: Path) -> None:
     """rejected.jsonl, with every reason; missing.tsv, with the clips whose file is not there, for a later download."""
-    rows = [{"id": clips[i].id, "reason": r, "file": str(clips[i].audio)} for i, r in sorted(reasons.items())]
-    rows += [{"id": r.id, "reason": r.reason, "file": ""} for r in refused]
+    named = [(clips[i], reason) for i, reason in sorted(reasons.items())]
+    rows = [{"id": c.id, "reason": reason, "file": str(c.audio), "where": c.where} for c, reason in named]
+    rows += [{"id": r.id, "reason": r.reason, "file": "", "where": ""} for r in refused]
     write_lines(out / "rejected.jsonl", (json.dumps(row, ensure_ascii=False) for row in rows))
     missing = [clips[i] for i, reason in sorted(reasons.items()) if reason == MISSING]
     write_lines(out / "missing.tsv", ["id\tsplit\texpected file", *(f"{c.id}\t{c.split}\t{c.audio}" for c in missing)])

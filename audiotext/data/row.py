@@ -96,6 +96,8 @@ def clips_of(
             yield replace(row, split=split)
             continue
         try:
-            yield make(row)
+            clip = make(row)
         except DataError as error:
             yield Rejected(row.where, str(error), split)
+            continue
+        yield replace(clip, where=row.where) if isinstance(clip, Clip) else clip

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,11 @@ class Space:
     def text(self, texts: list[str], size: int = 256) -> Tensor:
         """Unit vectors of any number of texts: (M, E)."""
         return torch.cat([self.embed_texts(texts[i : i + size]) for i in range(0, len(texts), size)])
+
+    def prompts(self, classes: Sequence[Sequence[str]], templates: Sequence[str]) -> Tensor:
+        """One unit vector per class, the mean of those of its names in every template: (C, E)."""
+        texts = [[template.replace("{}", name) for template in templates for name in names] for names in classes]
+        return nn.functional.normalize(torch.stack([self.text(group).mean(0) for group in texts]), dim=-1)
 
 
 class ModelSpace(Space):

@@ -6,11 +6,10 @@ import logging
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor, nn
 
 from audiotext.config import ConfigError, nearest, to_tree
 from audiotext.evaluate.context import Context
-from audiotext.evaluate.lit import LitConfig, Space, lit_settings
+from audiotext.evaluate.lit import LitConfig, lit_settings
 from audiotext.evaluate.probe import labelled, numbers
 from audiotext.evaluate.protocol import EVALUATIONS, Evaluation, Outcome, Protocol
 from audiotext.evaluate.retrieval import average, spaces_of
@@ -71,7 +70,8 @@ class ZeroShot(Evaluation):
         for name, spaces in spaces_of(context, self.lit, self.seeds, self._wants_lit(context)).items():
             runs = []
             for space in spaces:
-                predicted = (space.audio(frames) @ self.class_vectors(space, classes).T).argmax(1)
+                vectors = space.prompts([self.classes[name] for name in classes], self.templates)
+                predicted = (space.audio(frames) @ vectors.T).argmax(1)
                 pair = (predicted, truth)
                 runs.append({"accuracy": accuracy(*pair), "balanced_accuracy": balanced_accuracy(*pair)})
             scores[name] = average(runs)
@@ -85,14 +85,6 @@ class ZeroShot(Evaluation):
             "domain": self.domain,
         }
         return Outcome(scores, details, "", len(protocol.report_on), len(frames))
-
-    def class_vectors(self, space: Space, classes: list[str]) -> Tensor:
-        """One unit vector per class: (C, E)."""
-        rows = []
-        for name in classes:
-            prompts = [template.replace("{}", word) for template in self.templates for word in self.classes[name]]
-            rows.append(space.text(prompts).mean(0))
-        return nn.functional.normalize(torch.stack(rows), dim=-1)
 
     def _wants_lit(self, context: Context) -> bool:
         """A corpus with no captioned training part can still be classified by a model that has its own text side."""

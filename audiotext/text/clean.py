@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 
 MIN_LETTERS = 2
 MAX_WORDS = 250
@@ -25,6 +26,37 @@ _REFUSALS = (
         rf"(?:directly )?{_TASK}\b.{{0,80}}\b(?:audio|captions?|descriptions?|recording|sound|file|clip|request)s?\b"
     ),
 )
+_LONGEST_WORD = 40
+_NOT_PLAIN = re.compile(r"[^a-z0-9]+")
+_VOWELS = set("aeiouy")
+_SOUND = r"(?:audio|sound|music|speech|recording|clip|track|song|piece|file)"
+_OPENINGS = {
+    "the audio contains": re.compile(
+        rf"(?:the|this) (?:{_SOUND} ){{1,3}}(?:contains|features|consists|includes|captures|presents|begins|starts)\b"
+    ),
+    "this is a recording": re.compile(rf"(?:this|it) is (?:an?|the) (?:\w+ )?{_SOUND}\b"),
+    "in this audio": re.compile(rf"in (?:the|this) {_SOUND}\b"),
+    "we can hear": re.compile(r"(?:we|you|one|i) can hear\b"),
+}
+
+
+class _Characters(dict):
+    """A table for str.translate: characters whose category begins with one of ``chosen`` become ``other``, or where
+    ``others`` is true all but those. It fills as characters are met."""
+
+    def __init__(self, chosen: tuple[str, ...], other: str, others: bool = False):
+        super().__init__()
+        self._rule = (chosen, other, others)
+
+    def __missing__(self, code: int) -> str:
+        chosen, other, others = self._rule
+        character = chr(code)
+        self[code] = other if unicodedata.category(character).startswith(chosen) != others else character
+        return self[code]
+
+
+_VISIBLE = _Characters(("Cf",), "")
+_WORDS = _Characters(("L", "M", "N"), " ", others=True)
 
 
 def normalise(text: str) -> str:
@@ -33,24 +65,27 @@ def normalise(text: str) -> str:
     Letters of every script are kept. Idempotent. Invisible format characters (soft hyphen, joiners) vanish rather
     than split a word.
     """
-    visible = "".join(c for c in text if unicodedata.category(c) != "Cf")
+    if text.isascii():
+        return " ".join(_NOT_PLAIN.sub(" ", text.lower()).split())
+    visible = text.translate(_VISIBLE)
     # Lower-casing can undo NFKC (a dotted capital I becomes two code points), hence twice.
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", visible).lower())
-    return " ".join("".join(c if unicodedata.category(c)[0] in "LMN" else " " for c in folded).split())
+    return " ".join(folded.translate(_WORDS).split())
 
 
 def rejection(text: object, spoken: bool = False) -> str | None:
     """The named rule by which ``text`` cannot be a caption, or None.
 
-    Rules: not text, empty, no letters, too short, too long, markup, refusal (of a language model asked to describe).
-    A ``spoken`` text (transcript, translation) is exempt from the last: a voice may well say that it is sorry.
+    Rules: not text, empty, no letters, too short, too long, bad encoding (a character was lost), markup, no language
+    (symbols, keys hit at random, one word over and over), refusal (of a language model asked to describe). A ``spoken``
+    text (transcript, translation) is exempt from the last two: a voice may well say that it is sorry, or hmm.
     """
     if not isinstance(text, str):
         return "not text"
     normal = normalise(text)
     if not text.strip():
         return "empty"
-    letters = [c for c in normal if c.isalpha()]
+    letters = "".join(filter(str.isalpha, normal))
     if not letters:
         return "no letters"
     # One ideograph or syllable sign (category Lo) can be a whole word.
@@ -58,8 +93,32 @@ def rejection(text: object, spoken: bool = False) -> str | None:
         return "too short"
     if len(text) > MAX_CHARACTERS or len(normal.split()) > MAX_WORDS:
         return "too long"
+    if "\ufffd" in text:
+        return "bad encoding"
     if _MARKUP.search(text):
         return "markup"
+    if not spoken and _no_language(text, normal, len(letters)):
+        return "no language"
     if not spoken and any(pattern.search(normal) for pattern in _REFUSALS):
         return "refusal"
     return None
+
+
+def _no_language(text: str, normal: str, letters: int) -> bool:
+    words = normal.split()
+    if 3 * letters < len("".join(text.split())):
+        return True
+    if any(len(word) > _LONGEST_WORD and word.isascii() for word in words):
+        return True
+    if len(words) >= 8 and 2 * Counter(words).most_common(1)[0][1] > len(words):
+        return True
+    return normal.isascii() and letters >= 12 and not _VOWELS & set(normal)
+
+
+def opening(text: str) -> str | None:
+    """The kind of stock phrase that a caption begins with, such as "the audio contains", or None.
+
+    Such captions are fine; where they are many, a model learns to say the phrase.
+    """
+    normal = normalise(text[:80])
+    return next((name for name, pattern in _OPENINGS.items() if pattern.match(normal)), None)

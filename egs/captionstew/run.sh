@@ -99,6 +99,11 @@ fi
 if stage 2 "Features"; then
     for subset in pretrain valid heldout probe; do
         needs 1 "$data/curated/$subset.jsonl"
+        if [ ! -s "$data/curated/$subset.jsonl" ]; then
+            rm -f "$data/features/$subset.jsonl"
+            log "  features-$subset: no clip is in it, skipped"
+            continue
+        fi
         once "$data/features-$subset" --in "$data/curated/$subset.jsonl" ../../conf/frontend/fbank80.yaml \
             --out "$data/features/$subset.jsonl" \
             -- audiotext features --manifest "$data/curated/$subset.jsonl" --out "$data/features/$subset.jsonl" \

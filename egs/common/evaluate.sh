@@ -3,7 +3,15 @@
 # baselines, model (its text parts, where a model has none), tasks, evaluate_args.
 
 if stage 4 "Downstream: $baselines $objective"; then
-    needs 2 "$data/features/probe.jsonl" "$data/features/heldout.jsonl"
+    needs 2 "$data/features/pretrain.jsonl" "$data/features/valid.jsonl" "$data/features/heldout.jsonl"
+    manifests=("$data"/features/{pretrain,valid,heldout}.jsonl)
+    if [ -e "$data/features/probe.jsonl" ]; then
+        manifests+=("$data/features/probe.jsonl")
+    else
+        # no clip has a label that conf/evaluate probes, nor the questions that were made of such labels
+        preset tasks "../../conf/evaluate/retrieval.yaml ../../conf/evaluate/captioning.yaml"
+        log "  the clips have no labels to probe: $tasks"
+    fi
     # shellcheck disable=SC2206  # a pattern, or several
     task_files=($tasks)
     for file in "${task_files[@]}"; do
@@ -16,7 +24,7 @@ if stage 4 "Downstream: $baselines $objective"; then
     evaluate_model() {
         once "$exp/evaluate-$1" --out "$exp/results/$1" \
             --in "$exp/$1/model" "$model" "$data/curated/tokenizer" "${task_files[@]}" \
-            "$data"/features/{pretrain,valid,heldout,probe}.jsonl \
+            "${manifests[@]}" \
             -- audiotext evaluate --model "$exp/$1/model" --name "$1" --tasks "${task_files[@]}" \
             --features-dir "$data/features" --tokenizer "$data/curated/tokenizer" --text-config "$model" \
             --out "$exp/results" $evaluate_args

@@ -52,7 +52,7 @@ is_option() { [[ " ${options//$'\n'/ } " == *" $1 "* ]]; }
 
 # The options are the variables that run.sh sets before it sources this file. A whole number stays one, a flag too.
 parse_options() {
-    local name value
+    local _name _value # no option has such a name
     while [ $# -gt 0 ]; do
         case $1 in
             -h | --help) print_help && exit 0 ;;
@@ -60,21 +60,21 @@ parse_options() {
             --?*) ;;
             *) misuse "'$1' is not an option; options are --name value, see --help" ;;
         esac
-        name=${1#--} && name=${name//-/_}
+        _name=${1#--} && _name=${_name//-/_}
         # shellcheck disable=SC2086  # one word per option
-        is_option "$name" || misuse "no option '$1', did you mean --$(nearest "$name" $options | tr _ -)?" \
+        is_option "$_name" || misuse "no option '$1', did you mean --$(nearest "$_name" $options | tr _ -)?" \
             "known: $(printf -- '--%s ' $options | tr _ -)(see --help)"
-        value=${2-}
-        if [ $# -lt 2 ] || { [[ $value == --* ]] && is_option "$(tr - _ <<< "${value#--}")"; }; then
+        _value=${2-}
+        if [ $# -lt 2 ] || { [[ $_value == --* ]] && is_option "$(tr - _ <<< "${_value#--}")"; }; then
             misuse "option '$1' needs a value"
         fi
-        if [[ ${!name} =~ ^-?[0-9]+$ && ! $value =~ ^-?[0-9]+$ ]]; then
-            misuse "option '$1' is a whole number, not '$value'"
-        elif [[ ${!name} =~ ^(true|false)$ && ! $value =~ ^(true|false)$ ]]; then
-            misuse "option '$1' is true or false, not '$value'"
+        if [[ ${!_name} =~ ^-?[0-9]+$ && ! $_value =~ ^-?[0-9]+$ ]]; then
+            misuse "option '$1' is a whole number, not '$_value'"
+        elif [[ ${!_name} =~ ^(true|false)$ && ! $_value =~ ^(true|false)$ ]]; then
+            misuse "option '$1' is true or false, not '$_value'"
         fi
-        printf -v "$name" '%s' "$value"
-        typed+="$name "
+        printf -v "$_name" '%s' "$_value"
+        typed+="$_name "
         shift 2
     done
 }
