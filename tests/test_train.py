@@ -283,12 +283,6 @@ def test_epochs_end_a_run(corpus, tmp_path):
     assert newest(tmp_path)["stream"]["epoch"] == 2 and newest(tmp_path)["stream"]["position"] == 0
 
 
-def test_more_processes_are_refused(corpus, tmp_path, monkeypatch):
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(ConfigError, match="one of 2 processes"):
-        run(corpus, tmp_path)
-
-
 def _command(corpus, tmp_path, out, *more):
     (tmp_path / "pretrain.yaml").write_text(json.dumps({"objective": "contrastive", "train": TRAIN}))
     (tmp_path / "model.yaml").write_text(json.dumps(MODEL))

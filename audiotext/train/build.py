@@ -15,6 +15,7 @@ from audiotext.data.audio import AudioError, read_cut
 from audiotext.data.dataset import AudioTextDataset
 from audiotext.data.index import ManifestIndex
 from audiotext.data.loader import Loader, make_loader
+from audiotext.distributed import World
 from audiotext.frontend.base import Frontend
 from audiotext.hub import load_model
 from audiotext.model import AudioTextModel
@@ -28,7 +29,9 @@ from audiotext.types import Batch
 _log = logging.getLogger(__name__)
 
 
-def build_trainer(config: PretrainConfig, tokenizer: Tokenizer | None, init: Path | None = None) -> Trainer:
+def build_trainer(
+    config: PretrainConfig, tokenizer: Tokenizer | None, init: Path | None = None, world: World | None = None
+) -> Trainer:
     """The trainer of a new run; the random weights of its encoder are those of `audiotext init --seed`.
 
     The model keeps only the parts that the objective needs. ``init`` is a model folder to start from.
@@ -41,21 +44,24 @@ def build_trainer(config: PretrainConfig, tokenizer: Tokenizer | None, init: Pat
     model = config.model.pruned(objective.parts).build(tokenizer)
     if init is not None:
         start_from(model, init)
-    train, valid = build_data(config, model.frontend)
-    trainer = Trainer(config, Learner(model, objective).to(t.device), BatchStream(train), valid)
+    train, valid = build_data(config, model.frontend, world or World())
+    trainer = Trainer(config, Learner(model, objective).to(t.device), BatchStream(train), valid, world)
     if valid is not None:
         trainer.audio = audio_reader(valid.loader.dataset.index, model.frontend.sample_rate)
     return trainer
 
 
-def build_data(config: PretrainConfig, frontend: Frontend) -> tuple[Loader, FixedBatches | None]:
-    """Training and validation batches; features that are not stored are computed by ``frontend`` on the fly."""
+def build_data(config: PretrainConfig, frontend: Frontend, world: World) -> tuple[Loader, FixedBatches | None]:
+    """This process's training batches, and all validation batches.
+
+    Features that are not stored are computed by ``frontend`` on the fly.
+    """
     d, seed = config.data, config.train.seed
     if d.train is None:
         raise ConfigError("data.train is empty: give the manifest to train on, with --train")
     index = _index(d.train, frontend)
     dataset = AudioTextDataset(index, frontend, d.max_clip_seconds, "random", d.caption_choice, seed, d.cache)
-    train = make_loader(dataset, d.sampler, d.workers, seed)
+    train = make_loader(dataset, d.sampler, d.workers, seed, rank=world.rank, world=world.size)
     if d.valid is None:
         return train, None
     index = _index(d.valid, frontend)

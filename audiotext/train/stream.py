@@ -32,10 +32,17 @@ class BatchStream:
 
     def state_dict(self) -> dict[str, int]:
         epoch, position = self.loader.state
-        return {"epoch": epoch, "position": position, "clips": len(self.loader.dataset)}
+        clips, processes = len(self.loader.dataset), self.loader.sampler.world
+        return {"epoch": epoch, "position": position, "clips": clips, "processes": processes}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go to a saved place. Raises ConfigError where the data are not those it was saved on."""
+        """Go to a saved place. Raises ConfigError where it is of other data, or of another number of processes."""
+        processes = self.loader.sampler.world
+        if state["processes"] != processes:
+            raise ConfigError(
+                f"the checkpoint is of a run in {state['processes']} process(es), this one has {processes}: every step "
+                f"would see other clips. Start it in {state['processes']}, or begin a new run, from a model with --init"
+            )
         clips = len(self.loader.dataset)
         if state["clips"] != clips:
             raise ConfigError(

@@ -13,13 +13,14 @@ import torch
 from torch import Tensor
 
 from audiotext.config import to_tree
+from audiotext.distributed import World
 from audiotext.optim import Eden, ScaledAdam, parameter_groups
 from audiotext.train.average import RunningAverage
 from audiotext.train.checkpoint import CheckpointFolder
 from audiotext.train.config import PretrainConfig
 from audiotext.train.interrupt import Interrupt
 from audiotext.train.learner import Learner
-from audiotext.train.meter import Meter
+from audiotext.train.meter import Meter, merged
 from audiotext.train.randomness import derive_seed, seed_everything
 from audiotext.train.stream import BatchStream
 from audiotext.train.tracker import AudioReader, Tracker
@@ -50,10 +51,22 @@ class Trainer:
 
     What step t computes depends on the state after step t - 1 and on (seed, t) alone, so a run that is restored
     gives, on a CPU, the same bits as one that was never interrupted.
+
+    In a ``world`` of several processes all take the same steps: each computes its share of the loss on batches of its
+    own, gradients are summed, so weights stay equal. Only the main one validates and writes.
     """
 
-    def __init__(self, config: PretrainConfig, learner: Learner, stream: BatchStream, valid: Iterable[Batch] | None):
+    def __init__(
+        self,
+        config: PretrainConfig,
+        learner: Learner,
+        stream: BatchStream,
+        valid: Iterable[Batch] | None,
+        world: World | None = None,
+    ):
         self.config, self.learner, self.stream, self.valid = config, learner, stream, valid
+        self.world = world or World()
+        learner.objective.join(self.world)
         self.device = learner.model.device
         o = config.optimizer
         scales = {name if name.startswith("objective.") else f"model.{name}": s for name, s in o.lr_scales.items()}
@@ -85,23 +98,30 @@ class Trainer:
         """All steps done and the last one validated."""
         return self.done and not self._validation_due()
 
-    def fit(self, checkpoints: CheckpointFolder, tracker: Tracker, interrupt: Interrupt) -> bool:
-        """Train to the end. Returns False where it was interrupted; the state is saved either way."""
+    def fit(self, checkpoints: CheckpointFolder, tracker: Tracker | None, interrupt: Interrupt) -> bool:
+        """Train to the end. Returns False where it was interrupted; the state is saved either way.
+
+        ``tracker`` is for the main process. An interrupt of any process stops all after the same step.
+        """
         t, p = self.config.train, self.progress
         saved = p.step
         clock = _Clock(p.step)
         while True:
-            better = False
-            if self._validation_due() and not interrupt.requested:  # else right after resuming
+            better, stop = False, self.world.any(bool(interrupt.requested))
+            if self._validation_due() and not stop:  # else right after resuming
                 better = self._validate(tracker)
-            if p.step > saved and (better or self.done or interrupt.requested or p.step % t.save_interval == 0):
-                checkpoints.save(self.state_dict(), is_best=better)
+            if p.step > saved and (better or self.done or stop or p.step % t.save_interval == 0):
+                state = self.state_dict()
+                if self.world.is_main:
+                    checkpoints.save(state, is_best=better)
                 saved = p.step
-            if self.done or interrupt.requested:
+            if self.done or stop:
                 return self.complete
             with clock.step(self.meter):
+                place = self.stream.state_dict()
                 batches = self._fetch(interrupt)
-                if batches is None:
+                if self.world.any(batches is None):
+                    self.stream.load_state_dict(place)
                     continue
                 norm = self.step(batches)
             if p.step % t.log_interval == 0:
@@ -117,25 +137,29 @@ class Trainer:
         self.optimizer.zero_grad()
         norm = math.nan
         for micro, batch in enumerate(batches):
-            seed_everything(t.seed, p.step, micro)
+            number = micro * self.world.size + self.world.rank  # of the batch within the step: each draws differently
+            seed_everything(t.seed, p.step, number)
             with self._precision():
-                loss, report = self.learner(self._augmented(batch.to(self.device), micro))
-            if not torch.isfinite(loss):
+                loss, report = self.learner(self._augmented(batch.to(self.device), number))
+            whole = self.world.sum(loss.detach())
+            if not math.isfinite(whole):
                 break
             (loss / len(batches)).backward()
-            self.meter.add_batch(batch, loss.detach(), report)
+            self.meter.add_batch(batch, whole, report)
         else:
+            self.world.add_gradients(self.parameters)
             norm = gradient_norm(self.parameters)
         p.step += 1
         if math.isfinite(norm):
             self.optimizer.step()
             p.skipped_in_row = 0
         else:
-            self._skip([clip for batch in batches for clip in batch.ids])
+            self._skip(self.world.collect([clip for batch in batches for clip in batch.ids]))
         self.average.update(self.learner, p.step)
         return norm
 
     def state_dict(self) -> dict:
+        """What ``load_state_dict`` needs; all processes must ask for it together."""
         return {
             "step": self.progress.step,
             "progress": asdict(self.progress),
@@ -145,7 +169,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "stream": self.stream.state_dict(),
-            "meter": self.meter.state_dict(),
+            "meters": self.world.collect(self.meter.state_dict()),
             "config": to_tree(self.config),
         }
 
@@ -157,18 +181,16 @@ class Trainer:
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
-        self.meter.load_state_dict(state["meter"])
+        self.meter.load_state_dict(state["meters"][self.world.rank])
         self.progress = Progress(**state["progress"])
 
     def _fetch(self, interrupt: Interrupt) -> list[Batch] | None:
-        """The batches of one step; None, the stream where it was, where an interrupt ended the loader's workers."""
-        place = self.stream.state_dict()
+        """The batches of one step; None where an interrupt ended the loader's workers."""
         try:
             return [next(self.stream) for _ in range(self.config.train.accumulate)]
         except RuntimeError:
             if not interrupt.requested:
                 raise
-            self.stream.load_state_dict(place)
             return None
 
     def _precision(self) -> torch.autocast | nullcontext:
@@ -180,8 +202,8 @@ class Trainer:
         generator = torch.Generator().manual_seed(derive_seed(self.config.train.seed, self.progress.step, micro, 1))
         return replace(batch, feats=self.augment(batch.feats, generator))
 
-    def _skip(self, ids: list[str]) -> None:
-        p = self.progress
+    def _skip(self, ids_by_process: list[list[str]]) -> None:
+        p, ids = self.progress, sum(ids_by_process, [])
         p.skipped, p.skipped_in_row = p.skipped + 1, p.skipped_in_row + 1
         _log.warning("step %d skipped: loss or gradient not finite; clips %s", p.step, ", ".join(ids))
         if p.skipped_in_row >= self.config.train.max_skipped:
@@ -197,23 +219,30 @@ class Trainer:
         due = p.step % self.config.train.valid_interval == 0 or self.done
         return self.valid is not None and due and p.validated < p.step
 
-    def _validate(self, tracker: Tracker) -> bool:
-        """Measure the averaged weights. Returns whether they are the best so far."""
+    def _validate(self, tracker: Tracker | None) -> bool:
+        """Have the main process measure the averaged weights. Returns whether they are the best so far."""
+        p = self.progress
+        loss = self.world.broadcast(self._measure(tracker) if self.world.is_main else None)
+        better, p.validated = loss < p.best_loss, p.step
+        if better:
+            p.best_loss = loss
+        return better
+
+    def _measure(self, tracker: Tracker) -> float:
+        """Validate, show and log. Returns the loss."""
         p, t = self.progress, self.config.train
         started = time.monotonic()
         seed_everything(t.seed, p.step)
         with self.average.applied(self.learner), self._precision():
             found = validate(self.learner, self.valid, t.num_sample_clips)
         self._show(tracker, found, first=p.validated == 0)
-        loss, p.validated = found.scalars["loss"], p.step
-        better = loss < p.best_loss
-        if better:
-            p.best_loss = loss
+        loss = found.scalars["loss"]
         hidden = ("R@5", "mAP@10", "median_rank")
         shown = [f"{name} {value:.3f}" for name, value in found.scalars.items() if not name.endswith(hidden)]
         seconds = time.monotonic() - started
-        _log.info("step %d validation%s: %s (%.1f s)", p.step, ", best" if better else "", ", ".join(shown), seconds)
-        return better
+        best = ", best" if loss < p.best_loss else ""
+        _log.info("step %d validation%s: %s (%.1f s)", p.step, best, ", ".join(shown), seconds)
+        return loss
 
     def _show(self, tracker: Tracker, found: Validation, first: bool) -> None:
         step = self.progress.step
@@ -226,10 +255,13 @@ class Trainer:
         tracker.embeddings(step, found.vectors[rows], metadata, ["domain", "id"])
         tracker.flush()
 
-    def _report(self, tracker: Tracker, clock: _Clock, norm: float) -> None:
+    def _report(self, tracker: Tracker | None, clock: _Clock, norm: float) -> None:
         p = self.progress
-        values = self.meter.means()
-        speed = clock.speed()
+        values = merged(self.world.collect(self.meter.state_dict())).means()
+        self.meter.clear()
+        speed = self.world.sum(clock.speed())
+        if not self.world.is_main:
+            return
         rate = self.optimizer.param_groups[0]["lr"]
         values |= {"lr": rate, "grad_norm": norm, "audio_seconds_per_second": speed, "skipped": float(p.skipped)}
         tracker.scalars("train", p.step, self.stream.epoch, values)
@@ -238,7 +270,6 @@ class Trainer:
             "step %d/%d, epoch %d: loss %.4f, lr %.2e, %.0f audio-s/s, %s left",
             p.step, total, self.stream.epoch, values.get("loss", math.nan), rate, speed, clock.left(p.step, total),
         )  # fmt: skip
-        self.meter.clear()
 
 
 def gradient_norm(parameters: list[Tensor]) -> float:
