@@ -2,6 +2,10 @@
 
 Writes config.yaml, checkpoints/, metrics.jsonl, tensorboard/, train.log and, at the end, model/ into --out. Typing the
 same command again goes on where it stopped; a complete run is left as it is.
+
+Several processes train together where torchrun starts them; each step then sees a batch of every process:
+    torchrun --standalone --nproc-per-node 4 -m audiotext.cli.main pretrain ... --set train.device=cuda
+tools/slurm/pretrain.sbatch does so on several machines.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ def info_nce(pairs: Pairs, temperature: Tensor, world: World, chunk: int | None 
 
     def measure(similarity_cM: Tensor, positive_cM: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         logits = similarity_cM / temperature
-        wanted, count = torch.where(positive_cM, logits, 0.0), positive_cM.float()
+        wanted, count = torch.where(positive_cM, logits, 0.0), positive_cM.to(logits.dtype)
         by_audio = logits.logsumexp(1) - wanted.sum(1) / count.sum(1)
         texts = torch.stack([logits.logsumexp(0), wanted.sum(0), count.sum(0)])
         return by_audio, texts, positive_cM.gather(1, logits.argmax(1, keepdim=True)).squeeze(1)
