@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audiotext.config import ConfigError, from_tree
-from audiotext.distributed import World
 from audiotext.model import ModelConfig
 from audiotext.objective import OBJECTIVES
 from audiotext.objective.base import draw_captions
@@ -62,9 +61,8 @@ def make_batch(captions: list[str], seed: int = 0) -> Batch:
 
 def info_nce_of(audio, text, temperature, captions, texts, owner, chunk=None):
     """The loss of each clip, clips and texts named by words."""
-    keys, drawn = text_keys(captions), text_keys([texts])[0]
-    pairs = Pairs(audio, keys, text, drawn, torch.tensor(owner), slice(0, len(texts)))
-    return info_nce(pairs, torch.as_tensor(temperature), World(), chunk)[0]
+    pairs = Pairs.of(audio, captions, text, texts, torch.tensor(owner))
+    return info_nce(pairs, torch.as_tensor(temperature), chunk=chunk)[0]
 
 
 def plain_info_nce(audio, text, temperature, captions, texts, owner):

@@ -40,12 +40,14 @@ class Contrastive(Objective):
         return self.mean(loss_B), report | {"batch_recall": hit_B.float().mean()}
 
 
-def info_nce(pairs: Pairs, temperature: Tensor, world: World, chunk: int | None = None) -> tuple[Tensor, Tensor]:
+def info_nce(
+    pairs: Pairs, temperature: Tensor, world: World | None = None, chunk: int | None = None
+) -> tuple[Tensor, Tensor]:
     """Mean over both directions of the cross-entropy to a uniform target over the positives: (B,) in nats.
 
     A text's loss counts for the clip that it was drawn for. Each process compares its own clips with all texts, once
     for both directions: what a text's softmax over all clips needs of each process is its log-sum-exp over the clips
-    there. Also returns whether the nearest text is one of the clip's own, (B,) booleans.
+    there. ``world`` is that of the pairs. Also returns whether the nearest text is one of the clip's own, (B,).
     """
 
     def measure(similarity_cM: Tensor, positive_cM: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -56,7 +58,7 @@ def info_nce(pairs: Pairs, temperature: Tensor, world: World, chunk: int | None 
         return by_audio, texts, positive_cM.gather(1, logits.argmax(1, keepdim=True)).squeeze(1)
 
     by_audio, texts, hit = zip(*pairs.measured(measure, chunk), strict=True)
-    texts, _ = world.gather(_over_clips(torch.stack(texts))[None])
+    texts, _ = (world or World()).gather(_over_clips(torch.stack(texts))[None])
     logsumexp, wanted, count = _over_clips(texts)
     by_text, loss_B = (logsumexp - wanted / count)[pairs.own], torch.cat(by_audio)
     texts_B = torch.zeros_like(loss_B).index_add(0, pairs.owner_m, torch.ones_like(by_text))

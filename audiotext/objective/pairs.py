@@ -35,6 +35,22 @@ class Pairs:
     owner_m: Tensor
     own: slice
 
+    @classmethod
+    def of(
+        cls,
+        audio_BE: Tensor,
+        captions: Sequence[Sequence[str]],
+        text_mE: Tensor,
+        texts: Sequence[str],
+        owner_m: Tensor,
+        world: World | None = None,
+    ) -> Pairs:
+        """Clips with all their captions, and the texts drawn for them here; those of ``world`` are gathered."""
+        world, device = world or World(), audio_BE.device
+        text, own = world.gather(text_mE)
+        keys, _ = world.gather(text_keys([texts])[0].to(device))
+        return cls(audio_BE, text_keys(captions).to(device), text, keys, owner_m.to(device), own)
+
     def measured(self, measure: Measure, chunk: int | None) -> list[tuple[Tensor, ...]]:
         """``measure`` of all clips at once or of ``chunk`` at a time, in fp32.
 
@@ -55,9 +71,7 @@ def pair(model: AudioTextModel, batch: Batch, captions_per_clip: int, world: Wor
     """Embed a batch and the captions drawn for it, and gather the texts of all processes."""
     audio = nn.functional.normalize(model.project_audio(model.encode_audio(batch.feats)).float(), dim=-1)
     texts, owner = draw_captions(batch, captions_per_clip)
-    text, own = world.gather(model.embed_text(texts))
-    keys, _ = world.gather(text_keys([texts])[0].to(audio.device))
-    return Pairs(audio, text_keys(batch.captions).to(audio.device), text, keys, owner.to(audio.device), own)
+    return Pairs.of(audio, batch.captions, model.embed_text(texts), texts, owner, world)
 
 
 def text_keys(texts: Sequence[Sequence[str]]) -> Tensor:

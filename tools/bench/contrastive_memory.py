@@ -20,7 +20,6 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from audiotext.distributed import World
 from audiotext.objective.contrastive import info_nce
 from audiotext.objective.pairs import Pairs
 
@@ -39,7 +38,7 @@ def step(leaves: list[Tensor], chunk: int | None) -> float:
     audio, text, temperature = leaves
     numbers = torch.arange(len(audio), device=audio.device)
     pairs = Pairs(audio, numbers[:, None], text, numbers, numbers, slice(0, len(audio)))
-    loss = info_nce(pairs, temperature, World(), chunk)[0].mean()
+    loss = info_nce(pairs, temperature, chunk=chunk)[0].mean()
     loss.backward()
     return float(loss.detach())
 
