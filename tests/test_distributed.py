@@ -28,7 +28,7 @@ from audiotext.types import Batch, Padded
 
 corpus = toy.corpus
 SPLIT = (3, 2)  # clips of each process
-STEPS = 12
+STEPS = 8
 STILL = {"dropout": "0"}
 MODEL = toy.MODEL | {"encoder": toy.MODEL["encoder"] | STILL, "text_encoder": toy.TEXT | STILL} | {
     "text_decoder": toy.TEXT | STILL
@@ -221,7 +221,7 @@ def test_only_the_main_process_writes(folder):
     assert train == list(range(1, STEPS + 1))
     assert len(list((folder / "whole/tensorboard").glob("events*"))) == 1
     log = (folder / "whole/train.log").read_text()
-    assert log.count("validation: ") + log.count("validation, best: ") == 3
+    assert log.count("validation: ") + log.count("validation, best: ") == 2
 
 
 def test_reports_of_processes_make_those_of_one():
@@ -242,6 +242,15 @@ def test_without_torchrun_several_processes_are_refused(corpus, tmp_path, monkey
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(ConfigError, match="RANK.* is not set: start several processes with torchrun"):
         toy.run(corpus, tmp_path)
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch):
+    for name, value in (("RANK", "1"), ("LOCAL_RANK", "1"), ("MASTER_ADDR", "x"), ("MASTER_PORT", "1")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(ConfigError, match="number 2 on its machine, which has 1 GPUs"), joined("cuda"):
+        pass
 
 
 def worker_of(torchrun: int, rank: int) -> int | None:

@@ -52,9 +52,9 @@ def info_nce(
 
     def measure(similarity_cM: Tensor, positive_cM: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         logits = similarity_cM / temperature
-        wanted, count = torch.where(positive_cM, logits, 0.0), positive_cM.to(logits.dtype)
-        by_audio = logits.logsumexp(1) - wanted.sum(1) / count.sum(1)
-        texts = torch.stack([logits.logsumexp(0), wanted.sum(0), count.sum(0)])
+        wanted = torch.where(positive_cM, logits, 0.0)
+        by_audio = logits.logsumexp(1) - wanted.sum(1) / positive_cM.sum(1)
+        texts = torch.stack([logits.logsumexp(0), wanted.sum(0), positive_cM.sum(0).to(logits.dtype)])
         return by_audio, texts, positive_cM.gather(1, logits.argmax(1, keepdim=True)).squeeze(1)
 
     by_audio, texts, hit = zip(*pairs.measured(measure, chunk), strict=True)

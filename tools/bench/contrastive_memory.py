@@ -13,12 +13,12 @@ import argparse
 import ctypes
 import os
 import statistics
+import sys
 import time
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from audiotext.objective.contrastive import info_nce
 from audiotext.objective.pairs import Pairs
@@ -104,7 +104,10 @@ def main() -> None:
     for name, runs in found.items():
         row(f"{args.both:,} pairs, {name}", runs, found["all at once"])
     leaves = inputs(args.large, args.device)
-    large = [measured(leaves, args.chunk) for _ in tqdm(range(args.runs), f"{args.large:,} pairs", mininterval=10)]
+    large = []
+    for run in range(args.runs):
+        large.append(measured(leaves, args.chunk))
+        print(f"{args.large:,} pairs, run {run + 1}: {large[-1][1]:.0f} s, {large[-1][2]:.0f} MB", file=sys.stderr)
     row(f"{args.large:,} pairs, chunks of {args.chunk}", large, found["all at once"])
     print("the last two columns: to the first line")
 
