@@ -41,7 +41,8 @@ class BatchStream:
         if state["processes"] != processes:
             raise ConfigError(
                 f"the checkpoint is of a run in {state['processes']} process(es), this one has {processes}: every step "
-                f"would see other clips. Start it in {state['processes']}, or begin a new run, from a model with --init"
+                f"would see other clips. Start it in {state['processes']}, give another --out (with --init for its "
+                "weights), or start over with --resume never"
             )
         clips = len(self.loader.dataset)
         if state["clips"] != clips:
