@@ -79,7 +79,7 @@ def test_training_goes_on_without_them(corpus, hostile, objective):
     assert run(corpus, hostile / "run", *options, objective=objective)
     end, last = newest(hostile / "run"), [x for x in lines(hostile / "run") if x["kind"] == "train"][-1]
     assert end["progress"]["skipped"] == 0
-    assert last["bad_clips"] == sum(end["stream"]["bad"]["kinds"].values()) >= 7
+    assert last["bad_clips"] == sum(end["streams"][0]["bad"]["kinds"].values()) >= 7
     assert {f"bad_clips/{kind.replace(' ', '_')}" for kind in KINDS} <= last.keys()
     assert "bad clips of" in (hostile / "run" / "train.log").read_text()
 
@@ -89,10 +89,10 @@ def test_too_many_bad_clips_end_a_run_with_their_names(corpus, hostile):
     said = r"\d\d of the 1\d\d clips so far.*missing.*max_bad_ratio=0.05.*The first: train"
     with pytest.raises(DataError, match=said):
         run(corpus, hostile / "run", train, "train.max_steps=100", "train.valid_interval=100")
-    assert newest(hostile / "run")["stream"]["bad"]["seen"] < ENOUGH
+    assert newest(hostile / "run")["streams"][0]["bad"]["seen"] < ENOUGH
     allow = ["train.max_steps=30", "train.valid_interval=100", "data.max_bad_ratio=0.7"]
     assert run(corpus, hostile / "run", train, *allow)  # from the last checkpoint, counts and all
-    bad = newest(hostile / "run")["stream"]["bad"]
+    bad = newest(hostile / "run")["streams"][0]["bad"]
     assert bad["seen"] > ENOUGH and sum(bad["kinds"].values()) > bad["seen"] / 2
 
 

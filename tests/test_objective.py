@@ -7,12 +7,15 @@ from dataclasses import replace
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from audiotext.config import ConfigError, from_tree
 from audiotext.model import ModelConfig
 from audiotext.objective import OBJECTIVES
 from audiotext.objective.base import draw_captions
-from audiotext.objective.contrastive import carries, info_nce
+from audiotext.objective.contrastive import info_nce
+from audiotext.objective.pairs import Pairs, carries, text_keys
 from audiotext.objective.sigmoid import pairwise_sigmoid
 from audiotext.text.tokenizer import Tokenizer
 from audiotext.types import Batch, Padded
@@ -58,16 +61,33 @@ def make_batch(captions: list[str], seed: int = 0) -> Batch:
     )
 
 
+def info_nce_of(audio, text, temperature, captions, texts, owner, chunk=None):
+    """The loss of each clip, clips and texts named by words."""
+    pairs = Pairs.of(audio, captions, text, texts, torch.tensor(owner))
+    return info_nce(pairs, torch.as_tensor(temperature), chunk=chunk)[0]
+
+
+def plain_info_nce(audio, text, temperature, captions, texts, owner):
+    """The same by its definition, pair by pair of the softmax matrices."""
+    logits, losses = audio @ text.T / temperature, []
+    positive = torch.tensor([[t in own for t in texts] for own in captions]).to(logits)
+    by_audio = -(positive / positive.sum(1, keepdim=True) * logits.log_softmax(1)).sum(1)
+    by_text = -(positive / positive.sum(0, keepdim=True) * logits.log_softmax(0)).sum(0)
+    for clip in range(len(audio)):
+        own = [by_text[j] for j, of in enumerate(owner) if of == clip]
+        losses.append((by_audio[clip] + torch.stack(own).mean()) / 2)
+    return torch.stack(losses)
+
+
 def test_info_nce_by_hand():
-    eye, owner = torch.eye(2), torch.arange(2)
-    loss = info_nce(eye, eye, torch.tensor(0.5), torch.eye(2, dtype=torch.bool), owner)
+    loss = info_nce_of(torch.eye(2), torch.eye(2), 0.5, [["a"], ["b"]], ["a", "b"], [0, 1])
     # each row: logits (2, 0), target the first
     expected = -math.log(math.exp(2) / (math.exp(2) + 1))
     assert torch.allclose(loss, torch.full((2,), expected))
 
 
 def test_a_text_is_positive_for_every_clip_that_carries_it():
-    positive = carries([["a", "x"], ["b"], ["c", "a"]], ["a", "b", "c", "x"])
+    positive = carries(text_keys([["a", "x"], ["b"], ["c", "a"]]), text_keys([["a", "b", "c", "x"]])[0])
     assert positive.tolist() == [[True, False, False, True], [False, True, False, False], [True, False, True, False]]
 
 
@@ -75,8 +95,7 @@ def test_info_nce_with_several_captions_by_hand():
     """Clip 0 owns texts 0 and 2; far apart at a low temperature, so that only the spread over positives remains."""
     audio = torch.eye(2)
     text = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
-    positive = torch.tensor([[True, False, True], [False, True, False]])
-    loss = info_nce(audio, text, torch.tensor(0.01), positive, torch.tensor([0, 1, 0]))
+    loss = info_nce_of(audio, text, 0.01, [["a", "c"], ["b"]], ["a", "b", "c"], [0, 1, 0])
     # audio 0 to two equal texts: log 2, its texts each find one clip: 0
     assert torch.allclose(loss, torch.tensor([math.log(2) / 2, 0.0]), atol=1e-5)
 
@@ -84,10 +103,57 @@ def test_info_nce_with_several_captions_by_hand():
 def test_info_nce_does_not_depend_on_batch_order():
     torch.manual_seed(0)
     audio, text = torch.nn.functional.normalize(torch.randn(2, 6, 8), dim=-1)
-    order, eye, owner = torch.randperm(6), torch.eye(6, dtype=torch.bool), torch.arange(6)
-    plain = info_nce(audio, text, torch.tensor(0.07), eye, owner)
-    moved = info_nce(audio[order], text[order], torch.tensor(0.07), eye, owner)
+    order, words, owner = torch.randperm(6), "abcdef", list(range(6))
+    plain = info_nce_of(audio, text, 0.07, list(words), list(words), owner)
+    words = [words[i] for i in order]
+    moved = info_nce_of(audio[order], text[order], 0.07, words, words, owner)
     assert torch.allclose(plain[order], moved, atol=1e-5)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=3, unique=True), min_size=1, max_size=9),
+       st.one_of(st.none(), st.integers(1, 10)), st.integers(0, 99))  # fmt: skip
+def test_info_nce_equals_its_definition_in_chunks_of_any_size(captions, chunk, seed):
+    """Value and gradient, several captions per clip and captions in common included."""
+    generator = torch.Generator().manual_seed(seed)
+    texts = [own[0] for own in captions] + [text for own in captions for text in own[1:]]
+    owner = [*range(len(captions)), *(i for i, own in enumerate(captions) for _ in own[1:])]
+    leaves = [torch.nn.functional.normalize(torch.randn(n, 4, generator=generator, dtype=torch.float64), dim=-1)
+              for n in (len(captions), len(texts))]  # fmt: skip
+    leaves = [x.requires_grad_() for x in (*leaves, torch.tensor(0.1, dtype=torch.float64))]
+    weight = torch.rand(len(captions), generator=generator, dtype=torch.float64)
+    ours = info_nce_of(*leaves, captions, texts, owner, chunk)
+    plain = plain_info_nce(*leaves, captions, texts, owner)
+    torch.testing.assert_close(ours, plain)
+    for a, b in zip(*(torch.autograd.grad((x * weight).sum(), leaves) for x in (ours, plain)), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("name", ["contrastive", "sigmoid"])
+def test_chunks_change_neither_loss_nor_gradient(name, model):
+    batch = replace(make_batch(CAPTIONS), captions=[[c, CAPTIONS[0]] for c in CAPTIONS])
+    model.eval()
+    found = []
+    for chunk in ("null", "2"):
+        objective = from_tree(OBJECTIVES[name], {"chunk": chunk}).build().eval()
+        loss, report = objective(model, batch)
+        parameters = [*model.encoder.parameters(), *objective.parameters()]
+        parameters = [p for p in parameters if p.requires_grad]
+        found.append((loss, report, torch.autograd.grad(loss, parameters)))
+    torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-5)
+    with pytest.raises(ConfigError, match="chunk: must be at least 1"):
+        from_tree(OBJECTIVES[name], {"chunk": "0"})
+
+
+def test_similarities_keep_their_precision_under_autocast(model):
+    batch, objective = make_batch(CAPTIONS), OBJECTIVES["contrastive"]().build().eval()
+    seen = []
+    pairs_measured = Pairs.measured
+    with pytest.MonkeyPatch.context() as patch, torch.autocast("cpu", torch.bfloat16):
+        patch.setattr(Pairs, "measured", lambda self, measure, chunk: pairs_measured(
+            self, lambda s, p: (seen.append(s.dtype), measure(s, p))[1], chunk))  # fmt: skip
+        objective(model.eval(), batch)
+    assert seen == [torch.float32]
 
 
 def test_pairwise_sigmoid_by_hand():
@@ -102,7 +168,7 @@ def test_pairwise_sigmoid_counts_a_clip_alike_whatever_the_captions():
     similarity, positive = torch.rand(3, 3), torch.eye(3, dtype=torch.bool)
     once = pairwise_sigmoid(similarity, positive, torch.tensor(10.0), torch.tensor(-10.0))
     twice = pairwise_sigmoid(similarity.repeat(1, 2), positive.repeat(1, 2), torch.tensor(10.0), torch.tensor(-10.0))
-    assert torch.allclose(once, twice)
+    assert torch.allclose(once, twice / 2)  # the objective scales by clips over texts
 
 
 def test_drawn_captions_are_the_clips_own_and_differ():

@@ -14,7 +14,6 @@ from audiotext.config import ConfigError
 from audiotext.encoder.base import ENCODERS
 from audiotext.encoder.front.patch import PatchConfig
 from audiotext.objective.base import similarities
-from audiotext.objective.contrastive import info_nce
 from audiotext.testing import random_feats
 from audiotext.text.tokenizer import Tokenizer
 from audiotext.train.build import build_trainer
@@ -44,12 +43,10 @@ def trainer_of(corpus, *overrides):
 def test_similarities_stay_in_float32_under_autocast(precision):
     generator = torch.Generator().manual_seed(0)
     audio, text = (torch.nn.functional.normalize(torch.randn(6, 32, generator=generator), dim=1) for _ in range(2))
-    arguments = torch.tensor(0.01), torch.eye(6, dtype=torch.bool), torch.arange(6)
     with torch.autocast("cpu", HALF[precision]):
         assert (audio @ text.T).dtype == HALF[precision]  # what autocast would do
-        inside, loss = similarities(audio, text), info_nce(audio, text, *arguments)
-    assert inside.dtype == loss.dtype == torch.float32
-    assert torch.equal(inside, audio @ text.T) and torch.equal(loss, info_nce(audio, text, *arguments))
+        inside = similarities(audio, text)
+    assert inside.dtype == torch.float32 and torch.equal(inside, audio @ text.T)
 
 
 @pytest.mark.parametrize("precision", HALF)

@@ -17,7 +17,8 @@ import torch
 from packaging.tags import sys_tags
 
 ROOT = Path(__file__).resolve().parent.parent
-SCRIPTS = sorted([*ROOT.glob("egs/*/*.sh"), *ROOT.glob("egs/*/conf/*.sh"), *ROOT.glob("tools/*.sh"), ROOT / ".ci/run"])
+SCRIPTS = sorted([*ROOT.glob("egs/*/*.sh"), *ROOT.glob("egs/*/conf/*.sh"), *ROOT.glob("tools/*.sh"),
+                  *ROOT.glob("tools/slurm/*.sbatch"), ROOT / ".ci/run"])  # fmt: skip
 RECIPES = sorted(ROOT.glob("egs/*/run.sh"))
 
 
@@ -247,6 +248,22 @@ def test_without_a_k2_that_fits_the_wanted_and_the_existing_are_named(install_k2
     for wrong in ({"K2_INDEX": "nowhere"}, {"K2_WHEEL": "none.whl"}):
         done = install_k2(**wrong)
         assert done.returncode == 1 and ("cannot read" in done.stderr or "no file" in done.stderr)
+def test_the_slurm_script_starts_one_process_for_each_gpu_of_every_machine(tmp_path):
+    script = ROOT / "tools/slurm/pretrain.sbatch"
+    for command, says in (("srun", 'printf "%s\\n" "$@"'), ("scontrol", "printf 'node7\\nnode8\\n'")):
+        (tmp_path / command).write_text(f"#!/bin/sh\n{says}\n")
+        (tmp_path / command).chmod(0o755)
+    job = {"SLURM_JOB_ID": "40123", "SLURM_JOB_NODELIST": "node[7-8]", "SLURM_JOB_NUM_NODES": "2"}
+    job |= {"SLURM_GPUS_ON_NODE": "4", "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    words = [str(script), "--out", "a folder"]
+    done = subprocess.run(words, capture_output=True, text=True, env=os.environ | job)
+    assert done.returncode == 0, done.stderr
+    given = done.stdout.splitlines()
+    for option, value in (("--nnodes", "2"), ("--nproc-per-node", "4"), ("--rdzv-endpoint", "node7:20123")):
+        assert given[given.index(option) + 1] == value
+    assert given[-5:] == ["-m", "audiotext.cli.main", "pretrain", "--out", "a folder"]
+    assert "sbatch [SBATCH OPTION]" in run(script, "--help").stdout
+    assert run(script, "--out", "x").returncode == 2
 
 
 def test_a_python_without_the_package_is_an_error(tmp_path):

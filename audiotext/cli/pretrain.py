@@ -7,6 +7,9 @@ Where training goes wrong: steps whose loss or gradient is not finite are left o
 clips and the first module to blame; --set train.watch=true looks in every step. A step that raises leaves its batches
 in crash-step-N.pt. --set train.statistics_interval=100 writes the size of every tensor, its gradient and its change
 into statistics.jsonl. --scan and --set train.checkpoint_activations=true help where memory is short.
+Several processes train together where torchrun starts them; each step then sees a batch of every process:
+    torchrun --standalone --nproc-per-node 4 -m audiotext.cli.main pretrain ... --set train.device=cuda
+tools/slurm/pretrain.sbatch does so on several machines.
 """
 
 from __future__ import annotations

@@ -54,6 +54,15 @@ class BadClips:
                 "such clips, or allow more, and run the same command again"
             )
 
+    def joined(self, states: list[dict[str, Any]]) -> BadClips:
+        """These counts for several processes together."""
+        whole = BadClips(self.max_ratio)
+        for state in states:
+            whole.seen += state["seen"]
+            for kind, count in state["kinds"].items():
+                whole.kinds[kind] = whole.kinds.get(kind, 0) + count
+        return whole
+
     def counts(self) -> dict[str, float]:
         """Scalars to log, the total and each kind; empty where every clip was good."""
         kinds = {f"bad_clips/{kind.replace(' ', '_')}": float(count) for kind, count in sorted(self.kinds.items())}

@@ -26,7 +26,8 @@ from audiotext.head.pooling import POOLINGS
 from audiotext.head.projection import Projection
 from audiotext.metric.retrieval import retrieval_metrics
 from audiotext.model import AudioTextModel
-from audiotext.objective.contrastive import carries, info_nce
+from audiotext.objective.contrastive import info_nce
+from audiotext.objective.pairs import Pairs
 from audiotext.text.base import TEXT_ENCODERS
 from audiotext.text.clean import normalise
 from audiotext.text.tokenizer import Tokenizer
@@ -195,7 +196,7 @@ def _train(space: LitSpace, config: LitConfig, train: FrozenFrames, select: Froz
         own = [captions[i] for i in rows]
         drawn = [o[int(u * len(o))] for o, u in zip(own, torch.rand(len(rows)).tolist(), strict=True)]
         audio, text = space.embed_output(train.output(rows)), space.embed_texts(drawn)
-        return info_nce(audio, text, temperature, carries(own, drawn), torch.arange(len(rows))).mean()
+        return info_nce(Pairs.of(audio, own, text, drawn, torch.arange(len(rows))), temperature)[0].mean()
 
     def score() -> float:
         return sum(d["mAP@10"] for d in space_scores(space, select, texts).values()) / 2

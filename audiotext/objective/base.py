@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from audiotext.config import Registry
+from audiotext.distributed import World
 from audiotext.model import AudioTextModel
 from audiotext.types import Batch
 
@@ -21,13 +22,32 @@ class Objective(nn.Module):
     """
 
     parts: frozenset[str] = frozenset()
+    world: World = World()
+    """The processes that train together, each with a batch of its own; set by ``join``."""
 
     def forward(self, model: AudioTextModel, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """The mean loss to differentiate, and a report.
+        """The loss to differentiate, and a report.
 
+        The loss is the mean over clips; where several processes train, this one's share: the shares of all, and their
+        gradients, add up to the loss and gradient of one process with all their clips (see ``mean``).
         Report values: 0-d tensors are scalars to log; ``loss_per_clip`` (B,), where present, is averaged per domain.
         """
         raise NotImplementedError
+
+    def join(self, world: World) -> None:
+        """Train in ``world``, members included."""
+        for module in self.modules():
+            if isinstance(module, Objective):
+                module.world = world
+
+    @property
+    def peers(self) -> World:
+        """The processes whose clips are compared: all while training; validation is one process's work."""
+        return self.world if self.training else World()
+
+    def mean(self, loss_B: Tensor) -> Tensor:
+        """This process's share of the mean over the clips of all: a sum, so that unequal batches are no matter."""
+        return loss_B.sum() / self.peers.sum(len(loss_B))
 
 
 def similarities(audio_BE: Tensor, text_ME: Tensor) -> Tensor:

@@ -49,7 +49,7 @@ class Captioning(Objective):
         texts_B = torch.zeros(len(batch), device=model.device).index_add(0, owner, torch.ones_like(loss_M))
         loss_B = torch.zeros(len(batch), device=model.device).index_add(0, owner, loss_M) / texts_B
         report["loss_per_clip"] = loss_B.detach()
-        return loss_B.mean(), report
+        return self.mean(loss_B), report
 
     def _loss(
         self, model: AudioTextModel, memory: EncoderOutput, tokens: Padded, rows: Tensor, parallel: bool

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from audiotext.config import ConfigError
+from audiotext.distributed import World
 from audiotext.model import AudioTextModel
-from audiotext.objective.base import OBJECTIVES, Objective, draw_captions, similarities
+from audiotext.objective.base import OBJECTIVES, Objective
+from audiotext.objective.pairs import Pairs, pair
 from audiotext.types import Batch
 
 
@@ -30,33 +33,42 @@ class Contrastive(Objective):
         self.log_temperature = nn.Parameter(log_temperature, requires_grad=config.learn_temperature)
 
     def forward(self, model: AudioTextModel, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        audio = nn.functional.normalize(model.project_audio(model.encode_audio(batch.feats)).float(), dim=-1)
-        texts, owner = draw_captions(batch, self.config.captions_per_clip if self.training else 1)
-        text, owner = model.embed_text(texts), owner.to(audio.device)
-        positive = carries(batch.captions, texts).to(audio.device)
+        pairs = pair(model, batch, self.config.captions_per_clip if self.training else 1, self.peers)
         temperature = self.log_temperature.exp().clamp(min=self.config.min_temperature)
-        loss_B = info_nce(audio, text, temperature, positive, owner)
-        with torch.no_grad():
-            hit = positive.gather(1, similarities(audio, text).argmax(1, keepdim=True))
+        loss_B, hit_B = info_nce(pairs, temperature, self.peers, self.config.chunk)
         report = {"loss_per_clip": loss_B.detach(), "temperature": temperature.detach()}
-        return loss_B.mean(), report | {"batch_recall": hit.float().mean()}
+        return self.mean(loss_B), report | {"batch_recall": hit_B.float().mean()}
 
 
-def carries(captions: list[list[str]], texts: list[str]) -> Tensor:
-    """(B, M) booleans, True where the clip has the text among its ``captions`` (B lists)."""
-    return torch.tensor([[text in own for text in texts] for own in map(set, captions)])
-
-
-def info_nce(audio_BE: Tensor, text_ME: Tensor, temperature: Tensor, positive_BM: Tensor, owner_M: Tensor) -> Tensor:
+def info_nce(
+    pairs: Pairs, temperature: Tensor, world: World | None = None, chunk: int | None = None
+) -> tuple[Tensor, Tensor]:
     """Mean over both directions of the cross-entropy to a uniform target over the positives: (B,) in nats.
 
-    ``owner_M`` names the clip that each text was drawn for; the text-to-audio loss counts for that clip.
+    A text's loss counts for the clip that it was drawn for. Each process compares its own clips with all texts, once
+    for both directions: what a text's softmax over all clips needs of each process is its log-sum-exp over the clips
+    there. ``world`` is that of the pairs. Also returns whether the nearest text is one of the clip's own, (B,).
     """
-    logits, positive = similarities(audio_BE, text_ME) / temperature, positive_BM.float()
-    by_audio = -(positive / positive.sum(1, keepdim=True) * logits.log_softmax(1)).sum(1)
-    by_text = -(positive / positive.sum(0, keepdim=True) * logits.log_softmax(0)).sum(0)
-    texts_B = torch.zeros_like(by_audio).index_add(0, owner_M, torch.ones_like(by_text))
-    return (by_audio + torch.zeros_like(by_audio).index_add(0, owner_M, by_text) / texts_B) / 2
+
+    def measure(similarity_cM: Tensor, positive_cM: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        logits = similarity_cM / temperature
+        wanted = torch.where(positive_cM, logits, 0.0)
+        by_audio = logits.logsumexp(1) - wanted.sum(1) / positive_cM.sum(1)
+        texts = torch.stack([logits.logsumexp(0), wanted.sum(0), positive_cM.sum(0).to(logits.dtype)])
+        return by_audio, texts, positive_cM.gather(1, logits.argmax(1, keepdim=True)).squeeze(1)
+
+    by_audio, texts, hit = zip(*pairs.measured(measure, chunk), strict=True)
+    texts, _ = (world or World()).gather(_over_clips(torch.stack(texts))[None])
+    logsumexp, wanted, count = _over_clips(texts)
+    by_text, loss_B = (logsumexp - wanted / count)[pairs.own], torch.cat(by_audio)
+    texts_B = torch.zeros_like(loss_B).index_add(0, pairs.owner_m, torch.ones_like(by_text))
+    by_owner_B = torch.zeros_like(loss_B).index_add(0, pairs.owner_m, by_text) / texts_B
+    return (loss_B + by_owner_B) / 2, torch.cat(hit)
+
+
+def _over_clips(parts: Tensor) -> Tensor:
+    """Log-sum-exp, sum of positive logits and number of positives of each text, parts joined: (P, 3, M) -> (3, M)."""
+    return torch.stack([parts[:, 0].logsumexp(0), parts[:, 1].sum(0), parts[:, 2].sum(0)])
 
 
 @OBJECTIVES.register("contrastive")
@@ -69,6 +81,13 @@ class ContrastiveConfig:
     min_temperature: float = 0.01
     captions_per_clip: int = 1
     """Captions drawn for each clip and step, where it has as many."""
+    chunk: int | None = None
+    """Clips compared with all texts at a time, so that memory does not grow with the square of the batch; null
+    compares all at once. The loss and its gradient stay the same."""
+
+    def __post_init__(self) -> None:
+        if self.chunk is not None and self.chunk < 1:
+            raise ConfigError(f"chunk: must be at least 1, got {self.chunk}")
 
     def build(self) -> Contrastive:
         return Contrastive(self)

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from audiotext.config import ConfigError
 from audiotext.model import AudioTextModel
-from audiotext.objective.base import OBJECTIVES, Objective, draw_captions, similarities
-from audiotext.objective.contrastive import carries
+from audiotext.objective.base import OBJECTIVES, Objective
+from audiotext.objective.pairs import pair
 from audiotext.types import Batch
 
 
@@ -30,25 +30,26 @@ class Sigmoid(Objective):
         self.bias = nn.Parameter(torch.tensor(config.bias))
 
     def forward(self, model: AudioTextModel, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        audio = nn.functional.normalize(model.project_audio(model.encode_audio(batch.feats)).float(), dim=-1)
-        texts, _ = draw_captions(batch, self.config.captions_per_clip if self.training else 1)
-        positive = carries(batch.captions, texts).to(audio.device)
-        similarity = similarities(audio, model.embed_text(texts))
-        loss_B = pairwise_sigmoid(similarity, positive, self.log_scale.exp(), self.bias)
-        with torch.no_grad():
-            hit = positive.gather(1, similarity.argmax(1, keepdim=True))
+        pairs = pair(model, batch, self.config.captions_per_clip if self.training else 1, self.peers)
+        scale = self.log_scale.exp()
+
+        def measure(similarity_cM: Tensor, positive_cM: Tensor) -> tuple[Tensor, Tensor]:
+            hit = positive_cM.gather(1, similarity_cM.argmax(1, keepdim=True)).squeeze(1)
+            return pairwise_sigmoid(similarity_cM, positive_cM, scale, self.bias), hit
+
+        loss, hit = (torch.cat(x) for x in zip(*pairs.measured(measure, self.config.chunk), strict=True))
+        loss_B = loss * (self.peers.sum(len(batch)) / len(pairs.text_ME))
         report = {"loss_per_clip": loss_B.detach(), "batch_recall": hit.float().mean()}
-        return loss_B.mean(), report | {"scale": self.log_scale.detach().exp(), "bias": self.bias.detach()}
+        return self.mean(loss_B), report | {"scale": scale.detach(), "bias": self.bias.detach()}
 
 
 def pairwise_sigmoid(similarity_BM: Tensor, positive_BM: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
-    """Cross-entropy of every pair, summed over texts, as many as one caption per clip would give: (B,) in nats.
+    """Cross-entropy of every pair, summed over texts: (B,) in nats (Zhai et al. 2023, algorithm 1).
 
-    Zhai et al. 2023, algorithm 1, where B texts face B clips; the sum over M texts is scaled by B / M.
+    There B texts face B clips; for M texts, the objective scales the sum by B / M.
     """
     sign = positive_BM.to(similarity_BM.dtype) * 2 - 1
-    loss = -nn.functional.logsigmoid(sign * (similarity_BM * scale + bias))
-    return loss.sum(1) * (similarity_BM.shape[0] / similarity_BM.shape[1])
+    return -nn.functional.logsigmoid(sign * (similarity_BM * scale + bias)).sum(1)
 
 
 @OBJECTIVES.register("sigmoid")
@@ -62,8 +63,12 @@ class SigmoidConfig:
     """What is added to them; learnt."""
     captions_per_clip: int = 1
     """Captions drawn for each clip and step, where it has as many."""
+    chunk: int | None = None
+    """Clips compared with all texts at a time; as in Contrastive."""
 
     def __post_init__(self) -> None:
+        if self.chunk is not None and self.chunk < 1:
+            raise ConfigError(f"chunk: must be at least 1, got {self.chunk}")
         if self.scale <= 0:
             raise ConfigError(f"scale: must be above zero, got {self.scale}")
 

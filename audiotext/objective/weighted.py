@@ -26,8 +26,9 @@ class Weighted(Objective):
         for name, member in self.members.items():
             loss, values = member(model, batch)
             total = total + self.weights[name] * loss
-            per_clip = per_clip + self.weights[name] * values.pop("loss_per_clip")
-            report |= {f"{name}/loss": loss.detach()} | {f"{name}/{k}": v for k, v in values.items()}
+            loss_B = values.pop("loss_per_clip")
+            per_clip = per_clip + self.weights[name] * loss_B
+            report |= {f"{name}/loss": loss_B.mean()} | {f"{name}/{k}": v for k, v in values.items()}
         return total, report | {"loss_per_clip": per_clip}
 
 

@@ -17,6 +17,7 @@ from audiotext.data.dataset import AudioTextDataset
 from audiotext.data.index import ManifestIndex
 from audiotext.data.loader import Loader, make_loader
 from audiotext.data.weighting import source_weights
+from audiotext.distributed import World
 from audiotext.frontend.base import Frontend
 from audiotext.hub import load_model
 from audiotext.model import AudioTextModel
@@ -32,7 +33,9 @@ from audiotext.types import Batch
 _log = logging.getLogger(__name__)
 
 
-def build_trainer(config: PretrainConfig, tokenizer: Tokenizer | None, init: Path | None = None) -> Trainer:
+def build_trainer(
+    config: PretrainConfig, tokenizer: Tokenizer | None, init: Path | None = None, world: World | None = None
+) -> Trainer:
     """The trainer of a new run; the random weights of its encoder are those of `audiotext init --seed`.
 
     The model keeps only the parts that the objective needs. ``init`` is a model folder to start from.
@@ -49,15 +52,18 @@ def build_trainer(config: PretrainConfig, tokenizer: Tokenizer | None, init: Pat
         recompute_activations(model.encoder)
     if t.compile:
         compile_encoder(model.encoder.to(t.device))
-    train, valid = build_data(config, model.frontend)
-    trainer = Trainer(config, Learner(model, objective).to(t.device), BatchStream(train), valid)
+    train, valid = build_data(config, model.frontend, world or World())
+    trainer = Trainer(config, Learner(model, objective).to(t.device), BatchStream(train), valid, world)
     if valid is not None:
         trainer.audio = audio_reader(valid.loader.dataset.index, model.frontend.sample_rate)
     return trainer
 
 
-def build_data(config: PretrainConfig, frontend: Frontend) -> tuple[Loader, FixedBatches | None]:
-    """Training and validation batches; features that are not stored are computed by ``frontend`` on the fly."""
+def build_data(config: PretrainConfig, frontend: Frontend, world: World) -> tuple[Loader, FixedBatches | None]:
+    """This process's training batches, and all validation batches.
+
+    Features that are not stored are computed by ``frontend`` on the fly.
+    """
     d, seed = config.data, config.train.seed
     if d.train is None:
         raise ConfigError("data.train is empty: give the manifest to train on, with --train")
@@ -66,7 +72,8 @@ def build_data(config: PretrainConfig, frontend: Frontend) -> tuple[Loader, Fixe
         index, frontend, d.max_clip_seconds, "random", d.caption_choice, seed, d.cache,
         d.stored_features, d.perturb.build(),
     )  # fmt: skip
-    train = make_loader(dataset, d.sampler, d.workers, seed, weights=source_weights(dataset, d.source_weights))
+    weights = source_weights(dataset, d.source_weights)
+    train = make_loader(dataset, d.sampler, d.workers, seed, weights=weights, rank=world.rank, world=world.size)
     train.bad = BadClips(d.max_bad_ratio)
     if d.valid is None:
         return train, None

@@ -18,7 +18,7 @@ import torch
 
 from audiotext.config import ConfigError
 
-FORMAT = "audiotext training checkpoint 1"
+FORMAT = "audiotext training checkpoint 2"
 _NAME = re.compile(r"step-(\d+)\.pt")
 _log = logging.getLogger(__name__)
 

@@ -10,10 +10,13 @@ from types import FrameType, TracebackType
 class Interrupt:
     """A context in which the first SIGTERM or SIGINT sets ``requested``; a second one acts as it did before.
 
-    Outside the main thread, where Python delivers no signals, it only holds the flag.
+    With ``patient``, later ones do nothing: torchrun passes on what a batch system has sent to every process already,
+    and ends a process that takes too long itself. Outside the main thread, where Python delivers no signals, it only
+    holds the flag.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, patient: bool = False) -> None:
+        self.patient = patient
         self.requested = ""
         """Name of the signal that came, or empty."""
         self._previous: dict[int, object] = {}
@@ -31,8 +34,11 @@ class Interrupt:
             signal.signal(signal.SIGCHLD, self._children)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
+        if self.requested:
+            return
         self.requested = signal.Signals(number).name
-        self._restore()
+        if not self.patient:
+            self._restore()
         # The signal may have ended the workers of a data loader too, for which torch would raise in mid-step.
         self._children = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 

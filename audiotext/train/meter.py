@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -21,7 +23,7 @@ class Meter:
         entry[0] += value * weight
         entry[1] += weight
 
-    def add_batch(self, batch: Batch, loss: Tensor, report: dict[str, Tensor]) -> None:
+    def add_batch(self, batch: Batch, loss: Tensor | float, report: dict[str, Tensor]) -> None:
         """Take in an objective's answer to one batch: "loss", "loss/<domain>" and the scalars by their names."""
         self.seconds += float(batch.durations.sum())
         self.add("loss", float(loss), len(batch))
@@ -47,3 +49,15 @@ class Meter:
     def load_state_dict(self, state: dict) -> None:
         self._sums = {name: list(entry) for name, entry in state["sums"].items()}
         self.seconds = state["seconds"]
+
+
+def merged(states: Iterable[dict]) -> Meter:
+    """One meter of what several, by their ``state_dict``, took in."""
+    whole = Meter()
+    for state in states:
+        whole.seconds += state["seconds"]
+        for name, (total, weight) in state["sums"].items():
+            entry = whole._sums.setdefault(name, [0.0, 0.0])
+            entry[0] += total
+            entry[1] += weight
+    return whole

@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import torch
 
 from audiotext.config import ConfigError, save, to_tree
+from audiotext.distributed import World, joined
 from audiotext.hub import save_model
 from audiotext.text.tokenizer import Tokenizer
-from audiotext.train import distributed
 from audiotext.train.build import build_trainer
 from audiotext.train.checkpoint import CheckpointFolder, read
 from audiotext.train.config import FREE_ON_RESUME, PretrainConfig
@@ -36,42 +38,76 @@ def pretrain(
 
     ``resume`` is "auto" (go on from the newest good checkpoint of ``out``), "never" (remove what an earlier run left
     there) or the path of a checkpoint. ``init`` is a model folder whose weights, where they fit, are started from.
+    Started by torchrun, its processes train together; they must see the same files under ``out``.
     Returns False where the run was interrupted and can be resumed. Raises ConfigError, DataError or TrainingError.
     """
-    distributed.setup()
     if config.train.threads:
         torch.set_num_threads(config.train.threads)
-    with locked(out), logged(out / "train.log"), Interrupt() as interrupt:
+    with joined(config.train.device) as world, held(out, world), Interrupt(patient=world.size > 1) as interrupt:
         checkpoints = CheckpointFolder(out / "checkpoints", config.train.keep_last)
-        state = find_state(checkpoints, resume, config)
-        trainer = build_trainer(config, tokenizer, None if state else init)
+        state = shared_state(checkpoints, resume, config, world)
+        trainer = build_trainer(config, tokenizer, None if state else init, world)
         if state:
             trainer.load_state_dict(state)
-        if trainer.complete and (out / "model" / "config.yaml").is_file():
+        if trainer.complete and world.broadcast((out / "model" / "config.yaml").is_file()):
             _log.info("%s: already complete, at step %d", out, trainer.progress.step)
             return True
         _summarise(trainer)
-        save(config, out / "config.yaml")
+        tracker = None
         if config.train.scan:
+            if world.size > 1:
+                raise ConfigError("train.scan looks at one process: run it without torchrun, then train without --scan")
             scan(trainer)
-        trainer.records = Records(out, trainer.progress.step)
-        tracker = Tracker(out, trainer.progress.step)
+        if world.is_main:
+            save(config, out / "config.yaml")
+            trainer.records = Records(out, trainer.progress.step)
+            tracker = Tracker(out, trainer.progress.step)
         try:
             with dead_workers_explained():
                 complete = trainer.fit(checkpoints, tracker, interrupt)
         finally:
-            tracker.close()
+            if tracker:
+                tracker.close()
+        if not world.is_main:
+            return complete
         if complete:
             with trainer.average.applied(trainer.learner):
                 digest = save_model(trainer.learner.model, out / "model")
             _log.info("%s: the averaged model of step %d, hash %s", out / "model", trainer.progress.step, digest)
         else:
-            _log.info("%s: saved at step %d; continue with: %s", interrupt.requested, trainer.progress.step, _command())
+            signal = interrupt.requested or "a signal to another process"
+            _log.info("%s: saved at step %d; continue with: %s", signal, trainer.progress.step, _command(world))
         return complete
 
 
-def find_state(checkpoints: CheckpointFolder, resume: str, config: PretrainConfig) -> dict | None:
-    """The state to start from, None for a new run. Raises ConfigError where it was saved under another config."""
+@contextmanager
+def held(out: Path, world: World) -> Iterator[None]:
+    """The main process locks ``out`` and logs there; the others wait for that, and warn of their own clips alone."""
+    with ExitStack() as stack:
+        if world.is_main:
+            stack.enter_context(locked(out))
+            stack.enter_context(logged(out / "train.log"))
+        else:
+            logging.getLogger().setLevel(logging.ERROR)
+            logging.getLogger("audiotext.data").setLevel(logging.WARNING)
+        world.barrier()
+        yield
+
+
+def shared_state(checkpoints: CheckpointFolder, resume: str, config: PretrainConfig, world: World) -> dict | None:
+    """What ``find_state`` finds in the main process, read by the others from the same file."""
+    found = find_state(checkpoints, resume, config) if world.is_main else None
+    path = world.broadcast(found and found[0])
+    if path is None:
+        return None
+    return found[1] if world.is_main else read(path)
+
+
+def find_state(checkpoints: CheckpointFolder, resume: str, config: PretrainConfig) -> tuple[Path, dict] | None:
+    """The checkpoint to start from and what it holds, None for a new run.
+
+    Raises ConfigError where it was saved under another config.
+    """
     if resume == "never":
         checkpoints.clear()
         return None
@@ -90,7 +126,7 @@ def find_state(checkpoints: CheckpointFolder, resume: str, config: PretrainConfi
             "give another --out, or start over with --resume never"
         )
     _log.info("resuming from %s", path)
-    return state
+    return path, state
 
 
 def _summarise(trainer: Trainer) -> None:
@@ -101,6 +137,8 @@ def _summarise(trainer: Trainer) -> None:
     loader, t = trainer.stream.loader, trainer.config.train
     hours = loader.dataset.durations.sum() / 3600
     _log.info("training data: %d clips, %.2f hours, %d batches an epoch", len(loader.dataset), hours, len(loader))
+    if trainer.world.size > 1:
+        _log.info("%d processes, each with so many batches; a step sees one of each", trainer.world.size)
     if trainer.valid is not None:
         _log.info("validation data: %d clips, every %d steps", len(trainer.valid.loader.dataset), t.valid_interval)
     epochs = trainer.planned_steps * t.accumulate / max(len(loader), 1)
@@ -113,5 +151,7 @@ def _summarise(trainer: Trainer) -> None:
     )  # fmt: skip
 
 
-def _command() -> str:
-    return shlex.join(["audiotext", *sys.argv[1:]])
+def _command(world: World) -> str:
+    command = ["audiotext"] if world.size == 1 else ["torchrun", "...", "-m", "audiotext.cli.main"]
+    same = f" (in {world.size} processes again)" if world.size > 1 else ""
+    return shlex.join([*command, *sys.argv[1:]]) + same

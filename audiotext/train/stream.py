@@ -33,11 +33,18 @@ class BatchStream:
 
     def state_dict(self) -> dict[str, Any]:
         epoch, position = self.loader.state
-        bad = self.loader.bad.state_dict()
-        return {"epoch": epoch, "position": position, "clips": len(self.loader.dataset), "bad": bad}
+        clips, processes, bad = len(self.loader.dataset), self.loader.sampler.world, self.loader.bad.state_dict()
+        return {"epoch": epoch, "position": position, "clips": clips, "processes": processes, "bad": bad}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go to a saved place. Raises ConfigError where the data are not those it was saved on."""
+        """Go to a saved place. Raises ConfigError where it is of other data, or of another number of processes."""
+        processes = self.loader.sampler.world
+        if state["processes"] != processes:
+            raise ConfigError(
+                f"the checkpoint is of a run in {state['processes']} process(es), this one has {processes}: every step "
+                f"would see other clips. Start it in {state['processes']}, give another --out (with --init for its "
+                "weights), or start over with --resume never"
+            )
         clips = len(self.loader.dataset)
         if state["clips"] != clips:
             raise ConfigError(

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from audiotext.config import to_tree
+from audiotext.distributed import World
 from audiotext.optim import Eden, ScaledAdam, parameter_groups
 from audiotext.train.average import RunningAverage
 from audiotext.train.checkpoint import CheckpointFolder
@@ -24,7 +25,7 @@ from audiotext.train.debug.statistics import measured
 from audiotext.train.error import TrainingError
 from audiotext.train.interrupt import Interrupt
 from audiotext.train.learner import Learner
-from audiotext.train.meter import Meter
+from audiotext.train.meter import Meter, merged
 from audiotext.train.precision import Precision
 from audiotext.train.randomness import derive_seed, seed_everything
 from audiotext.train.stream import BatchStream
@@ -56,10 +57,22 @@ class Trainer:
 
     What step t computes depends on the state after step t - 1 and on (seed, t) alone, so a run that is restored
     gives, on a CPU, the same bits as one that was never interrupted.
+
+    In a ``world`` of several processes all take the same steps: each computes its share of the loss on batches of its
+    own, gradients are summed, so weights stay equal. Only the main one validates and writes.
     """
 
-    def __init__(self, config: PretrainConfig, learner: Learner, stream: BatchStream, valid: Iterable[Batch] | None):
+    def __init__(
+        self,
+        config: PretrainConfig,
+        learner: Learner,
+        stream: BatchStream,
+        valid: Iterable[Batch] | None,
+        world: World | None = None,
+    ):
         self.config, self.learner, self.stream, self.valid = config, learner, stream, valid
+        self.world = world or World()
+        learner.objective.join(self.world)
         self.device = learner.model.device
         o = config.optimizer
         scales = {name if name.startswith("objective.") else f"model.{name}": s for name, s in o.lr_scales.items()}
@@ -92,23 +105,30 @@ class Trainer:
         """All steps done and the last one validated."""
         return self.done and not self._validation_due()
 
-    def fit(self, checkpoints: CheckpointFolder, tracker: Tracker, interrupt: Interrupt) -> bool:
-        """Train to the end. Returns False where it was interrupted; the state is saved either way."""
+    def fit(self, checkpoints: CheckpointFolder, tracker: Tracker | None, interrupt: Interrupt) -> bool:
+        """Train to the end. Returns False where it was interrupted; the state is saved either way.
+
+        ``tracker`` is for the main process. An interrupt of any process stops all after the same step.
+        """
         t, p = self.config.train, self.progress
         saved = p.step
         clock = _Clock(p.step)
         while True:
-            better = False
-            if self._validation_due() and not interrupt.requested:  # else right after resuming
+            better, stop = False, self.world.any(bool(interrupt.requested))
+            if self._validation_due() and not stop:  # else right after resuming
                 better = self._validate(tracker)
-            if p.step > saved and (better or self.done or interrupt.requested or p.step % t.save_interval == 0):
-                checkpoints.save(self.state_dict(), is_best=better)
+            if p.step > saved and (better or self.done or stop or p.step % t.save_interval == 0):
+                state = self.state_dict()
+                if self.world.is_main:
+                    checkpoints.save(state, is_best=better)
                 saved = p.step
-            if self.done or interrupt.requested:
+            if self.done or stop:
                 return self.complete
             with clock.step(self.meter):
+                place = self.stream.state_dict()
                 batches = self._fetch(interrupt)
-                if batches is None:
+                if self.world.any(batches is None):
+                    self.stream.load_state_dict(place)
                     continue
                 with self.records.crash_saved(batches, p.step, t.seed):
                     norm = self.step(batches)
@@ -144,12 +164,14 @@ class Trainer:
         return norm
 
     def forward(self, batch: Batch, micro: int = 0) -> tuple[Tensor, dict[str, Tensor]]:
-        """The objective's answer to a batch, augmented; what is random follows from seed, step and ``micro`` alone."""
-        seed_everything(self.config.train.seed, self.progress.step, micro)
+        """The objective's answer to a batch, augmented; what is random follows from seed, step, ``micro`` and rank."""
+        number = micro * self.world.size + self.world.rank  # of the batch within the step: each draws differently
+        seed_everything(self.config.train.seed, self.progress.step, number)
         with self.precision.autocast():
-            return self.learner(self._augmented(batch.to(self.device), micro))
+            return self.learner(self._augmented(batch.to(self.device), number))
 
     def state_dict(self) -> dict:
+        """What ``load_state_dict`` needs; all processes must ask for it together."""
         return {
             "step": self.progress.step,
             "progress": asdict(self.progress),
@@ -159,45 +181,46 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "precision": self.precision.state_dict(),
             "schedule": self.schedule.state_dict(),
-            "stream": self.stream.state_dict(),
-            "meter": self.meter.state_dict(),
+            "streams": self.world.collect(self.stream.state_dict()),
+            "meters": self.world.collect(self.meter.state_dict()),
             "config": to_tree(self.config),
         }
 
     def load_state_dict(self, state: dict) -> None:
         """Raises ConfigError or ValueError where the state is of other data or of another model."""
-        self.stream.load_state_dict(state["stream"])
+        self.stream.load_state_dict(state["streams"][min(self.world.rank, len(state["streams"]) - 1)])
         self.learner.model.load_state_dict(state["model"])
         self.learner.objective.load_state_dict(state["objective"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.precision.load_state_dict(state["precision"])
         self.schedule.load_state_dict(state["schedule"])
-        self.meter.load_state_dict(state["meter"])
+        self.meter.load_state_dict(state["meters"][self.world.rank])
         self.progress = Progress(**state["progress"])
 
     def _fetch(self, interrupt: Interrupt) -> list[Batch] | None:
-        """The batches of one step; None, the stream where it was, where an interrupt ended the loader's workers."""
-        place = self.stream.state_dict()
+        """The batches of one step; None where an interrupt ended the loader's workers."""
         try:
             return [next(self.stream) for _ in range(self.config.train.accumulate)]
         except RuntimeError:
             if not interrupt.requested:
                 raise
-            self.stream.load_state_dict(place)
             return None
 
     def _gradients(self, batches: list[Batch]) -> tuple[float, float]:
-        """Fill the gradients. Returns the last loss, and the gradient's norm: NaN where that loss is not finite."""
+        """Fill the gradients. Returns the last loss, of all processes together, and the norm of the gradients: NaN
+        where that loss is not finite."""
         self.optimizer.zero_grad()
         for micro, batch in enumerate(batches):
-            loss, report = self.forward(batch, micro)
-            if not torch.isfinite(loss):
-                return float(loss.detach()), math.nan
-            self.precision.backward(loss / len(batches))
-            self.meter.add_batch(batch, loss.detach(), report)
+            share, report = self.forward(batch, micro)
+            loss = self.world.sum(share.detach())
+            if not math.isfinite(loss):
+                return loss, math.nan
+            self.precision.backward(share / len(batches))
+            self.meter.add_batch(batch, loss, report)
+        self.world.add_gradients(self.parameters)
         self.precision.unscale(self.optimizer)
-        return float(loss.detach()), gradient_norm(self.parameters)
+        return loss, gradient_norm(self.parameters)
 
     def _update(self) -> None:
         interval = self.config.train.statistics_interval
@@ -222,7 +245,8 @@ class Trainer:
         return replace(batch, feats=self.augment(batch.feats, generator))
 
     def _skip(self, batches: list[Batch], loss: float, norm: float, cause: str) -> None:
-        p, ids = self.progress, [clip for batch in batches for clip in batch.ids]
+        p, ids = self.progress, sum(self.world.collect([clip for batch in batches for clip in batch.ids]), [])
+        cause = "; ".join(dict.fromkeys(filter(None, self.world.collect(cause))))
         numbers = {"loss": loss, "gradient_norm": norm, "seed": self.config.train.seed}
         self.records.append("bad_batches", [{"step": p.step, "cause": cause, "ids": ids} | numbers])
         p.skipped, p.skipped_in_row = p.skipped + 1, p.skipped_in_row + 1
@@ -240,23 +264,30 @@ class Trainer:
         due = p.step % self.config.train.valid_interval == 0 or self.done
         return self.valid is not None and due and p.validated < p.step
 
-    def _validate(self, tracker: Tracker) -> bool:
-        """Measure the averaged weights. Returns whether they are the best so far."""
+    def _validate(self, tracker: Tracker | None) -> bool:
+        """Have the main process measure the averaged weights. Returns whether they are the best so far."""
+        p = self.progress
+        loss = self.world.broadcast(self._measure(tracker) if self.world.is_main else None)
+        better, p.validated = loss < p.best_loss, p.step
+        if better:
+            p.best_loss = loss
+        return better
+
+    def _measure(self, tracker: Tracker) -> float:
+        """Validate, show and log. Returns the loss."""
         p, t = self.progress, self.config.train
         started = time.monotonic()
         seed_everything(t.seed, p.step)
         with self.average.applied(self.learner), self.precision.autocast():
             found = validate(self.learner, self.valid, t.num_sample_clips)
         self._show(tracker, found, first=p.validated == 0)
-        loss, p.validated = found.scalars["loss"], p.step
-        better = loss < p.best_loss
-        if better:
-            p.best_loss = loss
+        loss = found.scalars["loss"]
         hidden = ("R@5", "mAP@10", "median_rank")
         shown = [f"{name} {value:.3f}" for name, value in found.scalars.items() if not name.endswith(hidden)]
         seconds = time.monotonic() - started
-        _log.info("step %d validation%s: %s (%.1f s)", p.step, ", best" if better else "", ", ".join(shown), seconds)
-        return better
+        best = ", best" if loss < p.best_loss else ""
+        _log.info("step %d validation%s: %s (%.1f s)", p.step, best, ", ".join(shown), seconds)
+        return loss
 
     def _show(self, tracker: Tracker, found: Validation, first: bool) -> None:
         step = self.progress.step
@@ -269,15 +300,18 @@ class Trainer:
         tracker.embeddings(step, found.vectors[rows], metadata, ["domain", "id"])
         tracker.flush()
 
-    def _report(self, tracker: Tracker, clock: _Clock, norm: float) -> None:
+    def _report(self, tracker: Tracker | None, clock: _Clock, norm: float) -> None:
         p = self.progress
-        values = self.meter.means()
-        speed = clock.speed()
+        values = merged(self.world.collect(self.meter.state_dict())).means()
+        self.meter.clear()
+        speed = self.world.sum(clock.speed())
+        bad = self.stream.loader.bad.joined(self.world.collect(self.stream.loader.bad.state_dict()))
+        if not self.world.is_main:
+            return
         rate = self.optimizer.param_groups[0]["lr"]
         values |= {"lr": rate, "grad_norm": norm, "audio_seconds_per_second": speed, "skipped": float(p.skipped)}
         if self.precision.scaler.is_enabled():
             values |= {"overflows": float(p.overflows), "loss_scale": self.precision.scaler.get_scale()}
-        bad = self.stream.loader.bad
         values |= bad.counts()
         tracker.scalars("train", p.step, self.stream.epoch, values)
         total = self.planned_steps
@@ -286,7 +320,6 @@ class Trainer:
             p.step, total, self.stream.epoch, values.get("loss", math.nan), rate, speed, clock.left(p.step, total),
             f", {bad.total} bad clips of {bad.seen}" if bad.total else "",
         )  # fmt: skip
-        self.meter.clear()
 
 
 def gradient_norm(parameters: list[Tensor]) -> float:

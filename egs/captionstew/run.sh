@@ -23,6 +23,7 @@
 #   --tasks "../../conf/evaluate/*.yaml"   what to evaluate
 # How
 #   --nj N                             processes that prepare and extract (default: all cores)
+#   --nproc 1                          processes that train together in each pretraining: on GPUs, one for each
 #   --seed 0                           of the split, the training and the untrained weights
 #   --vocab-size 1000                  pieces of the tokenizer
 #   --heldout 330 --valid 150          clips to test on, and to validate on while training
@@ -40,6 +41,7 @@ baselines="random floor"
 model=../../conf/model/tiny.yaml
 tasks="../../conf/evaluate/*.yaml"
 nj=$(env -u OMP_NUM_THREADS nproc)
+nproc=1
 seed=0
 vocab_size=1000
 heldout=330

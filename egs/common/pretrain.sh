@@ -1,6 +1,7 @@
 # shellcheck shell=bash disable=SC2086,SC2154
 # Stage 3: pretrain once for each objective, and make the models that learnt nothing. For recipes with features in
-# $data/features and a tokenizer in $data/curated. Uses the options objective, baselines, model, nj, seed, pretrain_args.
+# $data/features and a tokenizer in $data/curated. Uses the options objective, baselines, model, nj, nproc, seed,
+# pretrain_args.
 
 if stage 3 "Pretrain: $objective"; then
     needs 1 "$data/curated/tokenizer"
@@ -10,17 +11,22 @@ if stage 3 "Pretrain: $objective"; then
         [ -e "../../conf/pretrain/$name.yaml" ] || fail "--objective $name: no conf/pretrain/$name.yaml; there are:" \
             "$(basename -s .yaml ../../conf/pretrain/*.yaml | tr '\n' ' ')"
     done
-    # Objectives side by side: a model this small trains hardly faster on two cores than on one.
+    launch=(audiotext)
+    [ "$nproc" -eq 1 ] || launch=(torchrun --standalone --nproc-per-node "$nproc" -m audiotext.cli.main)
+    [ "$nproc" -ge 1 ] || fail "--nproc $nproc: at least one process must train"
+    # Objectives side by side: a model this small trains hardly faster on two cores than on one. Several processes for
+    # each want the whole machine.
     pretrain_objective() {
+        export OMP_NUM_THREADS=$((OMP_NUM_THREADS > nproc ? OMP_NUM_THREADS / nproc : 1))
         once "$exp/pretrain-$1" --fresh "$exp/$1" --out "$exp/$1/model" \
             --in "../../conf/pretrain/$1.yaml" "$model" "$data/curated/tokenizer" \
             "$data/features/pretrain.jsonl" "$data/features/valid.jsonl" \
-            -- audiotext pretrain --config "../../conf/pretrain/$1.yaml" --model "$model" \
+            -- "${launch[@]}" pretrain --config "../../conf/pretrain/$1.yaml" --model "$model" \
             --train "$data/features/pretrain.jsonl" --valid "$data/features/valid.jsonl" \
             --tokenizer "$data/curated/tokenizer" --out "$exp/$1" --resume auto \
             --set "train.seed=$seed" $pretrain_args
     }
-    at_once "$nj" pretrain_objective $objective
+    at_once "$((nproc > 1 ? 1 : nj))" pretrain_objective $objective
     for name in $baselines; do
         case $name in
             random) shape=$model ;;

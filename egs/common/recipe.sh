@@ -187,7 +187,10 @@ set_aside() {
 step=""
 run_step() {
     local status=0 show began=$SECONDS run=("${command[@]}")
-    [ "${run[0]}" != audiotext ] || run=("$python" -m audiotext.cli.main "${run[@]:1}")
+    case ${run[0]} in
+        audiotext) run=("$python" -m audiotext.cli.main "${run[@]:1}") ;;
+        torchrun) run=("$python" -m torch.distributed.run "${run[@]:1}") ;;
+    esac
     ! setpriv --pdeathsig TERM true 2> /dev/null || run=(setpriv --pdeathsig TERM "${run[@]}")
     log "  $name: ${command[*]}"
     : > "$log_file"
