@@ -183,7 +183,9 @@ def test_an_epoch_holds_every_clip_once_with_all_its_fields(manifests):
         assert batch.feats.data.dtype == torch.float32 and batch.feats.data.shape[1] == batch.feats.lengths.max() <= 200
         assert not batch.feats.data[~batch.feats.mask()].any()
         torch.testing.assert_close(batch.durations, batch.feats.lengths / 100, atol=0.006, rtol=0)
-        for id_, captions, caption, labels in zip(batch.ids, batch.captions, batch.caption, batch.labels, strict=True):
+        for id_, captions, caption, labels in zip(
+            batch.ids, batch.captions, batch.caption, batch.labels, strict=True
+        ):
             assert caption in captions and labels["number"] == int(id_[1:]) and len(captions) == 1 + int(id_[1:]) % 3
 
 

@@ -34,12 +34,18 @@ def build(size: int | list[int], left: int | list[int], tree: dict = TINY) -> Zi
     return from_tree(ZipformerConfig, tree | lists).build(80).eval()
 
 
-@pytest.mark.parametrize(("size", "left"), CASE["chunks"])
-def test_equals_the_reference_alone_and_in_a_padded_batch(size, left):
-    """Tensors of the reference implementation (k2-fsa), each clip alone; one clip is shorter than most chunks."""
+def golden(size: int, left: int) -> tuple[torch.nn.Module, dict[str, Tensor]]:
+    """The stacks with the reference's weights, and its tensors."""
     tensors = load_file(GOLDEN / "zipformer_causal.safetensors")
     encoder = build(size, left, CASE["config"]).encoder
     encoder.load_state_dict({k.removeprefix("state."): v for k, v in tensors.items() if k.startswith("state.")})
+    return encoder, tensors
+
+
+@pytest.mark.parametrize(("size", "left"), CASE["chunks"])
+def test_equals_the_reference_alone_and_in_a_padded_batch(size, left):
+    """Tensors of the reference implementation (k2-fsa), each clip alone; one clip is shorter than most chunks."""
+    encoder, tensors = golden(size, left)
     clip = tensors["input.frames"]
     batch = torch.full((2, *clip.shape[1:]), 3.0)
     batch[0, :13], batch[1] = clip[0, :13], clip[0]
@@ -48,6 +54,19 @@ def test_equals_the_reference_alone_and_in_a_padded_batch(size, left):
     for row, name in enumerate(("short", "long")):
         expected = tensors[f"expect.{name}.{size}.{left}"][0]
         torch.testing.assert_close(frames[row, : len(expected)], expected, atol=1e-5, rtol=0)
+
+
+def test_gradients_are_the_references():
+    """Of the frames weighted by sines, in chunks of 8, with respect to the input and to a module's parameters."""
+    encoder, tensors = golden(8, 16)
+    clip = tensors["input.frames"].requires_grad_()
+    frames = encoder(Padded(clip, torch.tensor([clip.shape[1]]))).frames
+    (frames * torch.linspace(-1, 1, frames.numel()).view_as(frames).sin()).sum().backward()
+    expected = {k.removeprefix("gradient."): v for k, v in tensors.items() if k.startswith("gradient.")}
+    torch.testing.assert_close(clip.grad, expected.pop("input"), atol=1e-4, rtol=1e-4)
+    for name, gradient in expected.items():
+        torch.testing.assert_close(encoder.get_parameter(name).grad, gradient, atol=1e-4, rtol=1e-4, msg=name)
+    assert len(expected) == 7
 
 
 def test_chunked_convolution_is_what_a_loop_over_chunks_computes():
@@ -143,6 +162,9 @@ def test_training_draws_chunks_and_evaluation_takes_the_first():
 
 
 def test_parameters_are_those_of_icefall():
+    with torch.device("meta"):
+        medium = ZipformerConfig(causal=True).build(80)
+    assert sum(p.numel() for p in medium.parameters()) == 66_475_639
     state = {k: list(v.shape) for k, v in build(-1, -1).state_dict().items()}
     conv = "encoder.encoders.1.encoder.layers.0.conv_module2.depthwise_conv."
     assert {k.removeprefix(conv): v for k, v in state.items() if k.startswith(conv)} == {

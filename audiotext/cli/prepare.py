@@ -121,9 +121,8 @@ def _prepare_one(
     coverage = prepare.prepare(maker(), out, name, expected, nj)
     prepare.warn(coverage)
     kept = sum(row["kept"] for row in coverage.splits.values())
-    logging.info(
-        "%s: %d clips, %.1f minutes, in %.1f s", coverage.source, kept, coverage.seconds / 60, time.monotonic() - begun
-    )
+    logging.info("%s: %d clips, %.1f minutes, in %.1f s", coverage.source, kept, coverage.seconds / 60,
+                 time.monotonic() - begun)
     corpus.write_lines(marker, [json.dumps({"state": state})])
     return coverage
 

@@ -67,7 +67,9 @@ class FeatureSummary:
         )
 
 
-def extract_features(manifest: Path, out: Path, frontend: Any, nj: int = 1, shard_clips: int = 250) -> FeatureSummary:
+def extract_features(
+    manifest: Path, out: Path, frontend: Any, nj: int = 1, shard_clips: int = 250
+) -> FeatureSummary:
     """Write ``out``: the cuts of ``manifest`` in their order with features attached.
 
     frontend: the config of a registered frontend. nj: worker processes, one thread each. Raises DataError where the
@@ -98,7 +100,9 @@ def extract_features(manifest: Path, out: Path, frontend: Any, nj: int = 1, shar
         reason = json.loads(rejected[0])["reason"]
         raise DataError(f"{manifest}: not one of {len(rejected)} clips could be decoded; the first: {reason}")
     wall = time.monotonic() - started
-    summary = FeatureSummary(key, str(manifest), to_tree(frontend), clips, len(rejected), seconds, extracted, wall, nj)
+    summary = FeatureSummary(
+        key, str(manifest), to_tree(frontend), clips, len(rejected), seconds, extracted, wall, nj
+    )
     recorded = out.with_name(f"{name}.features.json")
     if todo or not recorded.is_file():  # a run that made nothing has no speed to record
         record = asdict(summary) | {"real_time_factor": summary.real_time_factor}
