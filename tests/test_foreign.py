@@ -94,7 +94,8 @@ def test_what_is_wrong_is_named(changes, said):
 
 
 def test_without_transformers_the_extra_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "transformers", None)
+    for name in ("transformers", "torchaudio"):
+        monkeypatch.setitem(sys.modules, name, None)
     options = {"model": "transformers:HubertModel", "config": {}, "extractor": {}}
     with pytest.raises(ConfigError, match=r"audiotext\[hf\]"):
         ForeignConfig("audiotext.encoder.huggingface:HuggingFaceModel", 16, options, 2, 16000).build(160)
