@@ -53,23 +53,19 @@ def pretrain(
             _log.info("%s: already complete, at step %d", out, trainer.progress.step)
             return True
         _summarise(trainer)
-        tracker = None
         if config.train.scan:
-            if world.size > 1:
-                raise ConfigError("train.scan looks at one process: run it without torchrun, then train without --scan")
             scan(trainer)
-        if world.is_main:
-            save(config, out / "config.yaml")
-            trainer.records = Records(out, trainer.progress.step)
-            tracker = Tracker(out, trainer.progress.step)
+        trainer.records = Records(out, trainer.progress.step, world.rank)
+        if not world.is_main:
+            with dead_workers_explained():
+                return trainer.fit(checkpoints, None, interrupt)
+        save(config, out / "config.yaml")
+        tracker = Tracker(out, trainer.progress.step)
         try:
             with dead_workers_explained():
                 complete = trainer.fit(checkpoints, tracker, interrupt)
         finally:
-            if tracker:
-                tracker.close()
-        if not world.is_main:
-            return complete
+            tracker.close()
         if complete:
             with trainer.average.applied(trainer.learner):
                 digest = save_model(trainer.learner.model, out / "model")

@@ -238,6 +238,7 @@ class Trainer:
             for micro, batch in enumerate(batches):
                 self.precision.backward(self.forward(batch, micro)[0] / len(batches))
         self.optimizer.zero_grad()
+        found = max(self.world.collect(found), key=len)  # it spreads: it began in the process where most is affected
         return found[0] if found else "nothing when the step was run again, so it is not always so"
 
     def _augmented(self, batch: Batch, micro: int) -> Batch:
@@ -246,7 +247,6 @@ class Trainer:
 
     def _skip(self, batches: list[Batch], loss: float, norm: float, cause: str) -> None:
         p, ids = self.progress, sum(self.world.collect([clip for batch in batches for clip in batch.ids]), [])
-        cause = "; ".join(dict.fromkeys(filter(None, self.world.collect(cause))))
         numbers = {"loss": loss, "gradient_norm": norm, "seed": self.config.train.seed}
         self.records.append("bad_batches", [{"step": p.step, "cause": cause, "ids": ids} | numbers])
         p.skipped, p.skipped_in_row = p.skipped + 1, p.skipped_in_row + 1

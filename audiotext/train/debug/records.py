@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from audiotext.atomic import replacing
+from audiotext.distributed import GroupError
 from audiotext.train.error import TrainingError, out_of_memory, worker_died
 from audiotext.train.tracker import keep_until
 from audiotext.types import Batch
@@ -26,18 +27,19 @@ class Records:
     """Files in the folder of a run; lines that an interrupted run wrote past ``step`` are dropped.
 
     bad_batches.jsonl: a line for each step that was skipped. statistics.jsonl: a line for each tensor and time it was
-    measured. crash-step-N.pt: the batches of the last step that raised. Without a folder nothing is kept.
+    measured. crash-step-N.pt: the batches of the last step that raised. Without a folder nothing is kept. Of several
+    processes the main one, of ``rank`` 0, writes the tables; each keeps its own batches, under a name with its rank.
     """
 
-    def __init__(self, folder: Path | None = None, step: int = 0):
-        self.folder = folder
-        if folder is not None:
+    def __init__(self, folder: Path | None = None, step: int = 0, rank: int = 0):
+        self.folder, self.rank = folder, rank
+        if folder is not None and rank == 0:
             for table in TABLES:
                 keep_until(folder / f"{table}.jsonl", step)
 
     def append(self, table: str, rows: list[dict[str, Any]]) -> None:
         """Add rows, each with its ``step``, to ``<table>.jsonl``; numbers that are not finite become null."""
-        if self.folder is None:
+        if self.folder is None or self.rank:
             return
         lines = [json.dumps({k: _plain(v) for k, v in row.items()}, ensure_ascii=False) + "\n" for row in rows]
         with open(self.folder / f"{table}.jsonl", "a", encoding="utf-8") as file:
@@ -51,7 +53,7 @@ class Records:
         """
         try:
             yield
-        except TrainingError:
+        except (TrainingError, GroupError):
             raise
         except Exception as error:
             if not worker_died(error):
@@ -68,7 +70,8 @@ class Records:
     def _save(self, batches: list[Batch], step: int, seed: int, error: Exception) -> None:
         if self.folder is None:
             return
-        path = self.folder / f"crash-step-{step + 1}.pt"
+        name = f"rank-{self.rank}-crash" if self.rank else "crash"
+        path = self.folder / f"{name}-step-{step + 1}.pt"
         content = {"step": step, "seed": seed, "error": f"{type(error).__name__}: {error}"}
         try:
             with replacing(path) as temporary:
@@ -76,7 +79,7 @@ class Records:
         except OSError as trouble:  # a full disk must not hide what really happened
             _log.error("step %d failed, and its batches could not be saved: %s", step + 1, trouble)
             return
-        for other in self.folder.glob("crash-step-*.pt"):
+        for other in self.folder.glob(f"{name}-step-*.pt"):
             if other != path:
                 other.unlink()
         _log.error(

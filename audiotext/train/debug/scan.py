@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from audiotext.data.dataset import Example, collate
+from audiotext.distributed import World
 from audiotext.train.error import TrainingError, out_of_memory
 from audiotext.train.trainer import Trainer
 from audiotext.types import Batch, Padded
@@ -129,6 +130,7 @@ def _first(batch: Batch, clips: int) -> Batch:
 def _unchanged(trainer: Trainer) -> Iterator[None]:
     """Gradients, buffers, modes and all random numbers are afterwards what they were before."""
     learner = trainer.learner
+    learner.objective.join(World())  # no process waits for another
     buffers: dict[str, Tensor] = {name: b.clone() for name, b in learner.named_buffers()}
     training, python, numpy = learner.training, random.getstate(), np.random.get_state()
     devices = [trainer.device] if trainer.device.type == "cuda" else []
@@ -137,6 +139,7 @@ def _unchanged(trainer: Trainer) -> Iterator[None]:
         try:
             yield
         finally:
+            learner.objective.join(trainer.world)
             trainer.optimizer.zero_grad()
             learner.train(training)
             with torch.no_grad():
