@@ -96,7 +96,7 @@ class BatchSampler:
         costs = durations + durations**2 / q if q else durations
         self._keys = assign_buckets(costs, self.config.buckets).astype(np.uint32) << _ROOM_BITS
         self._keys |= _room(costs, self.config.max_duration, self.config.max_clips)
-        self._chances = None if weights is None else _normalised(weights, len(durations))
+        self._weights = None if weights is None else _checked(weights, len(durations))
         self._epoch, self._position = 0, 0
         self._planned: tuple[int, Plan] | None = None
 
@@ -146,32 +146,20 @@ class BatchSampler:
     def _draw(self, rng: np.random.Generator) -> np.ndarray:
         """The draws of an epoch in their order: bucket, room and clip in one integer (N,)."""
         size = len(self._keys)
-        if self._chances is not None:
-            order = rng.permutation(size) if self.config.shuffle else np.arange(size)
-            clips = draw_weighted(order, self._chances, rng)
-            if clips.max() >> _CLIP_BITS:
-                raise ValueError("a clip's weight is so high that it would be drawn too often to count")
-            clips = rng.permutation(clips) if self.config.shuffle else clips
-            return clips | self._keys[clips % size].astype(np.int64) << _CLIP_BITS
-        draws = self._keys.astype(np.int64)
-        draws <<= _CLIP_BITS
-        draws |= np.arange(size)
+        if self._weights is None:
+            draws = self._keys.astype(np.int64)
+            draws <<= _CLIP_BITS
+            draws |= np.arange(size)
+        else:
+            clips = rng.permutation(size) if self.config.shuffle else np.arange(size)
+            draws = draw_weighted(clips, self._weights, rng)
+            if draws.max() >> _CLIP_BITS:
+                raise ValueError("sampling weights are so unlike that an epoch would repeat a clip too often to count")
+            for part in _blocks(draws):
+                part |= self._keys[part % size].astype(np.int64) << _CLIP_BITS
         if self.config.shuffle:
             rng.shuffle(draws)
         return draws
-
-
-def draw_weighted(order: np.ndarray, chances: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """As many draws as ``order`` (N,) has clips: clip i comes ``N * chances[i]`` times, rounded up or down at random.
-
-    Systematic sampling: N evenly spaced marks over the clips laid end to end, in the order given. Against independent
-    draws every group of clips gets its share almost exactly, and equal chances give every clip once. The k-th time a
-    clip is drawn it is called i + k N.
-    """
-    marks = np.floor(np.cumsum(chances[order]) * len(order) + rng.random()).astype(np.int64)
-    times = np.diff(marks, prepend=0)
-    again = np.arange(times.sum()) - np.repeat(np.cumsum(times) - times, times)
-    return np.repeat(order, times) + again * len(order)
 
 
 def assign_buckets(costs: np.ndarray, buckets: int) -> np.ndarray:
@@ -201,15 +189,36 @@ def assign_buckets(costs: np.ndarray, buckets: int) -> np.ndarray:
     return out
 
 
+def draw_weighted(order: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """As many draws as ``order`` (N,) has clips: clip i comes N times its share of ``weights`` (N,), rounded at random.
+
+    Systematic sampling: N evenly spaced marks over the clips laid end to end, in the order given. Against independent
+    draws every group of clips gets its share almost exactly, and equal weights give every clip once. The k-th time a
+    clip is drawn it is called i + k N.
+    """
+    start, total, carry, done = rng.random(), weights.sum(dtype=np.float64), 0.0, 0
+    drawn = np.empty(len(order) + 1, dtype=np.int64)  # rounding may add one
+    for clips in _blocks(order):
+        sums = weights[clips].astype(np.float64) / total
+        sums[0] += carry
+        carry = np.cumsum(sums, out=sums)[-1]
+        marks = np.floor(sums * len(order) + start).astype(np.int64)
+        times = np.diff(marks, prepend=done)
+        again = np.arange(times.sum()) - np.repeat(np.cumsum(times) - times, times)
+        drawn[done : marks[-1]] = np.repeat(clips, times) + again * len(order)
+        done = marks[-1]
+    return drawn[:done]
+
+
 def by_bucket(draws: np.ndarray, buckets: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Draws (N,) -> clips and rooms (N,), bucket by bucket and else in the order drawn, and the buckets' sizes."""
     kind = np.min_scalar_type(buckets)
     bucket = np.concatenate([(part >> _ROOM_BITS + _CLIP_BITS).astype(kind) for part in _blocks(draws)])
     sizes = np.sum([np.bincount(part, minlength=buckets) for part in _blocks(bucket)], axis=0)
     at = np.cumsum(sizes) - sizes
-    highest = max(int((part & (1 << _CLIP_BITS) - 1).max()) for part in _blocks(draws))
-    clips = np.empty(len(draws), dtype=np.min_scalar_type(max(highest, 1 << 16)))
     room = np.empty(len(draws), dtype=np.uint16)
+    last = max(int((part & (1 << _CLIP_BITS) - 1).max()) for part in _blocks(draws))
+    clips = np.empty(len(draws), dtype=np.min_scalar_type(last))
     for part, of in zip(_blocks(draws), _blocks(bucket), strict=True):
         part, counts = part[np.argsort(of, kind="stable")], np.bincount(of, minlength=buckets)
         for start, end, count in zip(at, np.cumsum(counts), counts, strict=True):
@@ -286,8 +295,8 @@ def _split_to_multiple(first: np.ndarray, end: np.ndarray, world: int) -> tuple[
     return first, end
 
 
-def _normalised(weights: Sequence[float], size: int) -> np.ndarray:
-    values = np.asarray(weights, dtype=np.float64)
+def _checked(weights: Sequence[float], size: int) -> np.ndarray:
+    values = np.asarray(weights, dtype=np.float32)
     if values.shape != (size,) or not np.isfinite(values).all() or (values < 0).any() or values.sum() <= 0:
         raise ValueError(f"sampling weights must be {size} numbers of zero or more, not all zero")
-    return values / values.sum()
+    return values

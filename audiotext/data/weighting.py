@@ -27,7 +27,7 @@ def source_weights(dataset: AudioTextDataset, weights: dict[str, float]) -> np.n
             raise ConfigError(f"data.source_weights: no clip of {dataset.index.path} is of {name!r}, {known}")
         if not 0 <= weight < float("inf"):
             raise ConfigError(f"data.source_weights.{name}: must be a number of zero or more, got {weight}")
-    factors = np.array([weights.get(name, 1.0) for name in names])
+    factors = np.array([weights.get(name, 1.0) for name in names], dtype=np.float32)
     counts = np.bincount(codes, minlength=len(names))
     expected = counts * factors
     if not expected.sum():
