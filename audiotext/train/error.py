@@ -12,9 +12,15 @@ class TrainingError(ValueError):
     """Training cannot go on; the message says why and what to try."""
 
 
+READER_ERRORS = (RuntimeError, EOFError, ConnectionError)
+"""What reading from a data loader raises when its process is gone: torch's own, or that of the pipe, which is sooner."""
+
+
 def worker_died(error: BaseException) -> bool:
-    """Whether torch says that a data loader's process is gone; it has no class of its own for that."""
-    return isinstance(error, RuntimeError) and str(error).startswith("DataLoader worker")
+    """Whether a data loader's process is gone; torch has no class of its own for that."""
+    if isinstance(error, RuntimeError):
+        return str(error).startswith("DataLoader worker")
+    return isinstance(error, READER_ERRORS)
 
 
 @contextmanager
@@ -22,11 +28,11 @@ def dead_workers_explained() -> Iterator[None]:
     """Raise TrainingError, with advice, where a data loader's process is gone."""
     try:
         yield
-    except RuntimeError as error:
+    except READER_ERRORS as error:
         if not worker_died(error):
             raise
         raise TrainingError(
-            f"a process that reads data died, likely because memory ran out ({error}). Checkpoints are kept: run the "
+            f"a process that reads data died, likely because memory ran out ({error or type(error).__name__}). Checkpoints are kept: run the "
             "same command again, with a smaller data.workers if it recurs"
         ) from error
 

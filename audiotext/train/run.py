@@ -6,7 +6,7 @@ import logging
 import shlex
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import torch
@@ -61,11 +61,8 @@ def pretrain(
                 return trainer.fit(checkpoints, None, interrupt)
         save(config, out / "config.yaml")
         tracker = Tracker(out, trainer.progress.step)
-        try:
-            with dead_workers_explained():
-                complete = trainer.fit(checkpoints, tracker, interrupt)
-        finally:
-            tracker.close()
+        with dead_workers_explained(), closing(tracker):
+            complete = trainer.fit(checkpoints, tracker, interrupt)
         if complete:
             with trainer.average.applied(trainer.learner):
                 digest = save_model(trainer.learner.model, out / "model")

@@ -22,7 +22,7 @@ from audiotext.train.config import PretrainConfig
 from audiotext.train.debug.finite import watched
 from audiotext.train.debug.records import Records
 from audiotext.train.debug.statistics import measured
-from audiotext.train.error import TrainingError
+from audiotext.train.error import READER_ERRORS, TrainingError
 from audiotext.train.interrupt import Interrupt
 from audiotext.train.learner import Learner
 from audiotext.train.meter import Meter, merged
@@ -202,7 +202,7 @@ class Trainer:
         """The batches of one step; None where an interrupt ended the loader's workers."""
         try:
             return [next(self.stream) for _ in range(self.config.train.accumulate)]
-        except RuntimeError:
+        except READER_ERRORS:
             if not interrupt.requested:
                 raise
             return None
