@@ -13,7 +13,7 @@ class TrainingError(ValueError):
 
 
 READER_ERRORS = (RuntimeError, EOFError, ConnectionError)
-"""What reading from a data loader raises when its process is gone: torch's own, or that of the pipe, which is sooner."""
+"""What reading from a data loader raises when its process is gone: torch's error, or sooner that of the pipe."""
 
 
 def worker_died(error: BaseException) -> bool:
@@ -32,8 +32,8 @@ def dead_workers_explained() -> Iterator[None]:
         if not worker_died(error):
             raise
         raise TrainingError(
-            f"a process that reads data died, likely because memory ran out ({error or type(error).__name__}). Checkpoints are kept: run the "
-            "same command again, with a smaller data.workers if it recurs"
+            f"a process that reads data died, likely because memory ran out ({error or type(error).__name__}). "
+            "Checkpoints are kept: run the same command again, with a smaller data.workers if it recurs"
         ) from error
 
 
