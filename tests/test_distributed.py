@@ -31,7 +31,7 @@ SPLIT = (3, 2)  # clips of each process
 STEPS = 8
 STILL = {"dropout": "0"}
 MODEL = toy.MODEL | {"encoder": toy.MODEL["encoder"] | STILL, "text_encoder": toy.TEXT | STILL} | {
-    "text_decoder": toy.TEXT | STILL
+    "text_decoder": toy.TEXT | STILL, "classifier": {"labels": ["low", "high"]} | STILL
 }  # fmt: skip
 OBJECTIVE = {
     "contrastive": ("contrastive", {}),
@@ -41,6 +41,7 @@ OBJECTIVE = {
     "sigmoid, chunks": ("sigmoid", {"captions_per_clip": "4", "chunk": "2"}),
     "captioning": ("captioning", {"parallel": "0", "captions_per_clip": "4"}),
     "captioning, parallel": ("captioning", {"parallel": "1"}),
+    "tagging": ("tagging", {"label": "pitch"}),
     "weighted": ("weighted", {"options": {"captioning": {"parallel": "0"}}}),
 }
 STEP = ("train.valid_interval=5", "train.save_interval=2", f"train.max_steps={STEPS}")
@@ -61,7 +62,7 @@ def make_batch(first: int, count: int) -> Batch:
     return Batch(
         ids=[str(i) for i in range(5)][rows], feats=Padded(data, lengths), captions=captions[rows],
         caption=[c[0] for c in captions[rows]], domains=["sound"] * count, sources=["test"] * count,
-        durations=lengths / 100,
+        durations=lengths / 100, labels=[{"pitch": "low"}, {"pitch": "high"}, {}, {}, {"pitch": ["low", "high"]}][rows],
     )  # fmt: skip
 
 
@@ -185,6 +186,10 @@ def test_rows_are_gathered_by_rank_and_their_gradients_summed(two):
         assert found["none"].tolist() == [0, 1, 2]  # of none and three
         assert torch.equal(found["skipped"], torch.ones(2))
         assert (found["any"], found["sum"], found["broadcast"], found["collect"]) == (True, 3.0, [0], [0, 1])
+
+
+def test_every_registered_objective_is_tried():
+    assert {registered for registered, _ in OBJECTIVE.values()} == set(OBJECTIVES.names())
 
 
 @pytest.mark.parametrize("name", OBJECTIVE)

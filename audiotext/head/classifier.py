@@ -19,9 +19,11 @@ class ClassifierConfig:
     dropout: float = 0.1
 
     def build(self, dim: int) -> Classifier:
-        if not self.labels or len(set(self.labels)) < len(self.labels):
+        if not self.labels:
+            raise ConfigError("classifier.labels: names no class")
+        if len(set(self.labels)) < len(self.labels):
             twice = sorted({label for label in self.labels if self.labels.count(label) > 1})
-            raise ConfigError(f"classifier.labels: needs different names, got {', '.join(twice) or 'none'} twice")
+            raise ConfigError(f"classifier.labels: needs different names, got {', '.join(twice)} twice")
         return Classifier(dim, self.labels, self.dropout)
 
 

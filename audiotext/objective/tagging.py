@@ -35,8 +35,8 @@ class Tagging(Objective):
         loss_B = nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="none").sum(1) * known
         with torch.no_grad():
             hit = target.gather(1, logits.argmax(1, keepdim=True)).squeeze(1) * known
-        accuracy = hit.sum() / known.sum().clamp(min=1)
-        return loss_B.mean(), {"loss_per_clip": loss_B.detach(), "accuracy": accuracy, "labelled": known.float().mean()}
+        report = {"accuracy": hit.sum() / known.sum().clamp(min=1), "labelled": known.float().mean()}
+        return self.mean(loss_B), report | {"loss_per_clip": loss_B.detach()}
 
 
 def targets(batch: Batch, label: str, classes: tuple[str, ...]) -> Tensor:
