@@ -24,7 +24,7 @@ from lhotse.serialization import deserialize_item
 
 from audiotext.data.columns import open_columns, write_columns
 from audiotext.data.corpus import DataError
-from audiotext.data.scan import LineError, Scan, id_hash, repeated, scan_file, scan_lines
+from audiotext.data.scan import Scan, id_hash, repeated, scan_file, scan_held
 from audiotext.data.shar import SharFolder
 
 LOG = logging.getLogger(__name__)
@@ -128,13 +128,7 @@ class ManifestIndex:
 
     def _of_zipped(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         self._held = []
-        try:
-            with gzip.open(self.path, "rb") as file:
-                scan = scan_lines(self._hold(file))
-        except LineError as error:
-            raise DataError(f"{self.path}:{error.args[0]}: {error.args[1]}") from None
-        except (OSError, EOFError) as error:
-            raise DataError(f"{self.path}: cannot be unpacked: {error}") from None
+        scan = scan_held(self.path, self._held)
         if len(self._held) > _MANY:
             LOG.warning("%s: %d clips are held in memory; unpack the file, and it is indexed on the disk", self.path,
                         len(self._held))  # fmt: skip
@@ -145,12 +139,6 @@ class ManifestIndex:
         scan = self._shar.scan()
         self._held = self._shar.lines
         return scan.columns, self._checked(scan)
-
-    def _hold(self, file: Iterator[bytes]) -> Iterator[bytes]:
-        for line in file:
-            if line.strip():
-                self._held.append(line)
-            yield line
 
     def _checked(self, scan: Scan) -> dict[str, Any]:
         """The notes on what was scanned. Raises DataError for no clip and for an id that comes twice."""

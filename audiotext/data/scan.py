@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import logging
@@ -104,6 +105,27 @@ def scan_file(path: Path) -> Scan:
     clips = len(scan.columns["id"])
     LOG.info("%s: %d clips indexed in %.1f s, %.0f a second", path, clips, seconds, clips / max(seconds, 1e-9))
     return scan
+
+
+def scan_held(path: Path, lines: list[bytes]) -> Scan:
+    """Scan a file, compressed by gzip or not, and append its lines to ``lines``, blank ones left out.
+
+    Raises DataError naming file and line.
+    """
+
+    def held(file: Iterable[bytes]) -> Iterator[bytes]:
+        for line in file:
+            if line.strip():
+                lines.append(line)
+            yield line
+
+    try:
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
+            return scan_lines(held(file))
+    except LineError as error:
+        raise DataError(f"{path}:{error.args[0]}: {error.args[1]}") from None
+    except (OSError, EOFError) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from None
 
 
 def joined(parts: list[Scan]) -> Scan:

@@ -6,11 +6,9 @@ any cut can be read at any time. Other fields are left alone: nothing here uses 
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import tarfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +19,7 @@ from lhotse.shar.utils import fill_shar_placeholder
 
 from audiotext.data.corpus import DataError
 from audiotext.data.progress import progress
-from audiotext.data.scan import LineError, Scan, id_hash, joined, scan_lines
+from audiotext.data.scan import Scan, id_hash, joined, scan_held
 
 _FIELDS = ("recording", "features")
 
@@ -74,23 +72,11 @@ class SharFolder:
 
     def _scan(self, cuts: Path) -> Scan:
         self._firsts.append(len(self.lines))
-        try:
-            with (gzip.open if cuts.suffix == ".gz" else open)(cuts, "rb") as file:
-                scan = scan_lines(self._hold(file))
-        except LineError as error:
-            raise DataError(f"{cuts}:{error.args[0]}: {error.args[1]}") from None
-        except (OSError, EOFError) as error:
-            raise DataError(f"{cuts}: cannot be read: {error}") from None
+        scan = scan_held(cuts, self.lines)
         number = cuts.name.split(".")[1]
         found = {field: sorted(self.folder.glob(f"{field}.{number}.tar*")) for field in _FIELDS}
         self._shards.append({field: _archive(paths[0], scan, cuts) for field, paths in found.items() if paths})
         return scan
-
-    def _hold(self, file: Iterator[bytes]) -> Iterator[bytes]:
-        for line in file:
-            if line.strip():
-                self.lines.append(line)
-            yield line
 
 
 def _archive(path: Path, scan: Scan, cuts: Path) -> Archive:

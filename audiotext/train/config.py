@@ -129,9 +129,8 @@ class TrainConfig:
                 raise ConfigError(f"{name}: must be at least 1, got {value}")
         if self.watch and self.compile:
             raise ConfigError("train.watch looks between the modules that train.compile joins: choose one of them")
-        if (
-            self.checkpoint_activations and self.compile
-        ):  # torch 2.15's eager backend drew another dropout the second time
+        # torch 2.15's "eager" backend drew another dropout when it computed a layer the second time
+        if self.checkpoint_activations and self.compile:
             raise ConfigError("train.checkpoint_activations and train.compile do not go together: choose one of them")
 
 
