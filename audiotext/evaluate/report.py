@@ -11,6 +11,7 @@ from audiotext.atomic import replacing
 from audiotext.evaluate.answer_tables import ANSWERED, choice_tables, judge_tables
 from audiotext.evaluate.bootstrap import LEVEL
 from audiotext.evaluate.findings import findings, findings_lines, probe_metric, probe_scores, short
+from audiotext.evaluate.plain_tables import plain_tables
 from audiotext.evaluate.results import Result, check_models, check_protocols, model_rank, models
 from audiotext.evaluate.table import NOISE, Column, Row, Score, Table, average, grid
 
@@ -75,7 +76,7 @@ def tables(results: Sequence[Result], intervals: bool = False) -> list[Table]:
     """Every table for which there are results, the summary first; a title says where the data is synthetic."""
     parts = [probe_table(results, part) for part in probe_parts(results)]
     parts += [*low_resource_tables(results), *retrieval_tables(results), *compat_tables(results)]
-    parts += [verification_table(results), zero_shot_table(results), captioning_table(results), question_table(results)]
+    parts += [*plain_tables(results), zero_shot_table(results), captioning_table(results), question_table(results)]
     parts += [*choice_tables(results), *judge_tables(results)]
     found = [summary(results), *(table for table in parts if table.rows)]
     for table in found:
@@ -225,22 +226,6 @@ def retrieval_tables(results: Sequence[Result]) -> list[Table]:
 
 def _has(result: Result, way: str, name: str) -> bool:
     return any(name in space[way] for space in result.scores.values())
-
-
-def verification_table(results: Sequence[Result]) -> Table:
-    """Equal error rate by task and pooling, low is good."""
-    found = [r for r in results if r.kind == "verification"]
-    keys = sorted({(r.task, pooling) for r in found for pooling in r.scores})
-    columns = [
-        Column(f"{t} {p}", f"{short(t)}, {p}" if len({q for u, q in keys if u == t}) > 1 else short(t), best="low")
-        for t, p in keys
-    ]
-    rows = []
-    for name in models(found):
-        mine = {r.task: r for r in found if r.model == name}
-        cells = {f"{task} {pooling}": mine[task].score(pooling, "EER") for task, pooling in keys if task in mine}
-        rows.append(Row(name, cells))
-    return Table("Verification", columns, rows, ["Equal error rate, low is good; guessing gives 50."])
 
 
 def zero_shot_table(results: Sequence[Result]) -> Table:

@@ -1,0 +1,42 @@
+"""Tables of the tasks with one score that counts: a row per model, a column per task and part of its scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from audiotext.evaluate.findings import short
+from audiotext.evaluate.results import Result, models
+from audiotext.evaluate.table import Column, Row, Table
+
+
+@dataclass(frozen=True)
+class Plain:
+    """How a kind of task is shown: ``score`` is its name below each part of the scores, ``best`` is high or low."""
+
+    title: str
+    score: str
+    best: str
+    note: str
+
+
+PLAIN = {
+    "verification": Plain("Verification", "EER", "low", "Equal error rate, low is good; guessing gives 50."),
+}
+
+
+def plain_tables(results: Sequence[Result]) -> list[Table]:
+    """One table for each kind of ``PLAIN``; without rows where nothing of that kind was measured."""
+    return [_table([r for r in results if r.kind == kind], plain) for kind, plain in PLAIN.items()]
+
+
+def _table(found: Sequence[Result], plain: Plain) -> Table:
+    keys = sorted({(r.task, part) for r in found for part in r.scores})
+    parts = {task: len({p for t, p in keys if t == task}) for task, _ in keys}
+    columns = [Column(f"{t} {p}", f"{short(t)}, {p}" if parts[t] > 1 else short(t), best=plain.best) for t, p in keys]
+    rows = []
+    for name in models(found):
+        mine = {r.task: r for r in found if r.model == name}
+        cells = {f"{t} {p}": mine[t].score(p, plain.score) for t, p in keys if t in mine}
+        rows.append(Row(name, cells))
+    return Table(plain.title, columns, rows, [plain.note])
