@@ -264,6 +264,32 @@ def test_planted_leaks_of_each_kind_are_found_and_no_others(tmp_path):
     assert found.reasons["alike"] == "in evaluation set, see leaks.tsv"
 
 
+def test_what_sounds_like_a_test_clip_trains_no_probe_either(tmp_path):
+    matches = tmp_path / "matches.tsv"
+    matches.write_text("id\tset\titem\tscore\tseconds\na\ts test\tt\t0.95\t7.5\n")
+    label = {"labels": {"game_sound": "door"}}
+    clips = [cut(tmp_path, "a", ["x y"], **label), cut(tmp_path, "b", ["y z"], **label)]
+    test = cut(tmp_path, "t", ["z x"], split="test", **label)
+    found = curate(tmp_path, *clips, test, audio_matches=str(matches))
+    assert ids(found.probe) == ["b", "t"] and ids(found.pretrain) == ["b"]
+
+
+def test_clips_that_share_audio_are_one_family(tmp_path):
+    """Two chains of clips, each through three families: they stay together, whatever is held out."""
+    table = tmp_path / "duplicates.tsv"
+    rows = [(f"{x}{i}", "s", f"{x}{i + 1}", "0.9", "2.0") for x in "ab" for i in range(2)]
+    table.write_text("id\tset\titem\tscore\tseconds\n" + "".join("\t".join(row) + "\n" for row in rows))
+    clips = [cut(tmp_path, f"{x}{i}", [f"{x} number {i}"], family=f"{x}{i}") for x in "abcdefgh" for i in range(3)]
+    clips += [cut(tmp_path, "sibling", ["of a0"], family="a0")]
+    for seed in range(6):
+        out = tmp_path / str(seed)
+        found = curate(out, *clips, heldout=5, valid=5, seed=seed, audio_duplicates=str(table))
+        side = {id: name for name in ("pretrain", "valid", "heldout") for id in ids(getattr(found, name))}
+        assert len({side[id] for id in ("a0", "a1", "a2", "sibling")}) == len({side[f"b{i}"] for i in range(3)}) == 1
+        groups = {e.id: e.group for name in ("pretrain", "valid", "heldout") for e in getattr(found, name)}
+        assert groups["a2"] == groups["sibling"] == "s/a0" and groups["c1"] == "s/c1"
+
+
 def test_licences_are_let_in_by_name(tmp_path):
     found = curate(
         tmp_path,

@@ -29,6 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="tables (key, set, item) of evaluation clips, which must not train")  # fmt: skip
     add("--audio-matches", default="", metavar="FILE",
         help="table of clips that sound like evaluation clips, which must not train either")  # fmt: skip
+    add("--audio-duplicates", default="", metavar="FILE",
+        help="table of clips that share audio, which then stay on one side of every split")  # fmt: skip
     add("--licences", default="", metavar="NAMES",
         help='that training clips may have, such as "CC0 CC-BY", in all versions (default: any)')  # fmt: skip
     add("--nj", type=int, default=1, metavar="N", help="processes (default: 1)")
@@ -52,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
         nested=tuple(args.nested),
         evaluation=tuple(map(str, args.evaluation)),
         audio_matches=str(args.audio_matches),
+        audio_duplicates=str(args.audio_duplicates),
         licences=args.licences,
     )
     print(run(args.manifests, args.out, config, args.nj))

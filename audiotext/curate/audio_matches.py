@@ -7,7 +7,10 @@ from collections.abc import Iterable
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
+import numpy as np
+
 from audiotext.atomic import replacing
+from audiotext.curate.duplicates import connected
 from audiotext.curate.evidence import Evidence
 from audiotext.data.corpus import DataError
 
@@ -56,3 +59,11 @@ def read_matches(path: str | Path) -> dict[str, list[Evidence]]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read: {error}") from None
     return found
+
+
+def read_alike(path: str | Path) -> dict[str, int]:
+    """Clip id -> number, from 1, of the clips that share audio with it or with one of those. Raises as read_matches."""
+    pairs = [(id_, evidence.item) for id_, found in read_matches(path).items() for evidence in found]
+    names, places = np.unique(np.array(pairs, dtype=np.str_).reshape(-1, 2), return_inverse=True)
+    numbers = connected(places.reshape(-1, 2), len(names)) if pairs else []
+    return {str(name): int(number) + 1 for name, number in zip(names, numbers, strict=True)}

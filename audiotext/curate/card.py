@@ -28,6 +28,7 @@ from audiotext.data.progress import progress
 MAIN = "pretrain"
 COMPARED = ("evaluation", "audio_matches")
 """Settings of curation that name lists of evaluation clips."""
+PATHS = (*COMPARED, "audio_duplicates")
 ATTRIBUTION = ("clip", "source", "origin", "licence", "manifest")
 
 
@@ -156,7 +157,7 @@ def _making(material: Material) -> Iterator[str]:
     yield "## How it was made"
     made = [f"audiotext {material.config.get('audiotext', audiotext.__version__)}, Python {platform.python_version()}"]
     if settings := dict(material.config.get("config", {})):
-        settings |= {n: [Path(path).name for path in _paths(material, n)] for n in COMPARED if n in settings}
+        settings |= {n: [Path(path).name for path in _paths(material, n)] for n in PATHS if n in settings}
         made.append(f"settings `{json.dumps(settings, ensure_ascii=False)}`")
     yield "By `audiotext curate`: " + ", ".join(made) + ". What each rule of each step did:"
     yield material.steps or "(no report.md lies beside this card)"

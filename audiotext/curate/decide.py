@@ -72,7 +72,7 @@ class Decide:
         fate[flags & BARRED != 0] = LICENCE
         merged, keeper = self._merge(fate, other, flags, probes)
         group = self.column("group")
-        renamed, donor = join_groups(group, fate, other)
+        renamed, donor = join_groups(group, fate, other, self.column("alike"))
         live = np.flatnonzero(fate == PRETRAIN)
         probe = np.zeros(len(flags), bool)
         probe[live] = probes[live] != 0
@@ -80,6 +80,7 @@ class Decide:
         fate[live[rows]], other[live[rows]] = FAMILY, live[siblings]
         found = live[flags[live] & LEAKS != 0]
         fate[found], other[found] = FOUND, NOBODY
+        probe[found[flags[found] & TEST == 0]] = False  # else a probe trains on what it is tested on
         fate[live[flags[live] & TEST != 0]] = TESTS
         self._hold_out(fate, other, group, flags, probes)
         level = self._nest(fate)
@@ -150,13 +151,20 @@ class Decide:
         return level
 
 
-def join_groups(group: np.ndarray, fate: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Families of which a recording was in both become one, in place: that of the first clip that stays.
+def join_groups(
+    group: np.ndarray, fate: np.ndarray, other: np.ndarray, alike: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Families of which a recording was in both, or clips that share audio (of one nonzero number in ``alike``), become
+    one, in place: that of the first clip that stays.
 
     Returns the clips that change family, and for each one of those whose family it now has.
     """
     gone = np.flatnonzero(fate == DUPLICATE)
-    pairs = np.stack([group[gone], group[other[gone]]], axis=1)
+    heard = np.flatnonzero(alike)
+    heard = heard[np.argsort(alike[heard], kind="stable")]
+    a, b = heard[:-1], heard[1:]
+    links = np.stack([a, b])[:, alike[a] == alike[b]]
+    pairs = np.concatenate([np.stack([group[gone], group[other[gone]]], axis=1), group[links].T])
     pairs = pairs[pairs[:, 0] != pairs[:, 1]]
     if not len(pairs):
         return np.empty(0, np.int64), np.empty(0, np.int64)

@@ -1,7 +1,8 @@
 """Second pass: a bucket -> its clips from all pieces, in the order of their ids, and which of them must not train.
 
-What is written for a bucket: columns (ROW's, and unit and at: the piece and the byte at which the line stands), removed
-(what cleaning took, in order), leaks (lines of leaks.tsv, in order).
+What is written for a bucket: columns (ROW's; unit and at: the piece and the byte at which the line stands; alike: equal
+for clips that share audio, 0 for those that share none), removed (what cleaning took, in order), leaks (lines of
+leaks.tsv, in order).
 """
 
 from __future__ import annotations
@@ -62,11 +63,13 @@ class Pieces:
 
 @dataclass
 class Gather:
-    """Puts a bucket in order. keys, matches: by which clips are found to be in evaluation sets."""
+    """Puts a bucket in order. keys, matches: by which clips are found to be in evaluation sets. alike: id -> number of
+    those that share audio with it."""
 
     pieces: Pieces
     keys: EvaluationKeys
     matches: dict[str, list[Evidence]]
+    alike: dict[str, int]
     sources: list[str]
 
     def __call__(self, bucket: int, folder: Path) -> None:
@@ -78,6 +81,7 @@ class Gather:
         order = sorted(range(len(names)), key=lambda i: names[i][0])
         self._order_repeated(order, names, columns)
         columns = {name: column[order] for name, column in columns.items()}
+        columns["alike"] = np.array([self.alike.get(names[i][0], 0) for i in order], np.uint32)
         with (folder / "leaks").open("w", encoding="utf-8") as file:
             for row, i in enumerate(order):
                 if columns["flags"][row] & TEST or not (found := self._evidence(*names[i])):

@@ -21,7 +21,7 @@ import numpy as np
 import audiotext
 from audiotext.config import ConfigError
 from audiotext.curate import statistics
-from audiotext.curate.audio_matches import read_matches
+from audiotext.curate.audio_matches import read_alike, read_matches
 from audiotext.curate.census import LEVELS
 from audiotext.curate.decide import Decide, Lines, Table
 from audiotext.curate.emit import OUTPUTS, STEPS, Emit
@@ -40,7 +40,7 @@ from audiotext.data.columns import open_columns, write_columns
 from audiotext.data.corpus import DataError, write_lines
 
 log = logging.getLogger(__name__)
-FORMAT = 1  # raise when work of older code must not be gone on with
+FORMAT = 2  # raise when work of older code must not be gone on with
 TEXTS = 200_000  # captions that a tokenizer is trained on at most; sentencepiece takes 4 kB for each
 
 
@@ -60,6 +60,8 @@ class CurateConfig:
     """Files of keys of evaluation clips; the clips of the manifests that are for testing count anyway."""
     audio_matches: str = ""
     """A file of clips that sound like evaluation clips."""
+    audio_duplicates: str = ""
+    """A file of pairs of clips that share audio, whose families become one."""
     licences: str = ""
     """Those that a training clip may have, such as "CC0 CC-BY"; empty lets all in."""
     piece: int = 64 << 20
@@ -110,11 +112,12 @@ def run(manifests: Iterable[str | Path], out: str | Path, config: CurateConfig |
     licences = LicenceFilter.parse(config.licences)
     paths = find_manifests(manifests)
     keys = EvaluationKeys.load(config.evaluation)
-    matches = read_matches(Path(config.audio_matches)) if config.audio_matches else {}
-    used = [*paths, *map(Path, config.evaluation), *([Path(config.audio_matches)] if config.audio_matches else [])]
+    matches = read_matches(config.audio_matches) if config.audio_matches else {}
+    alike = read_alike(config.audio_duplicates) if config.audio_duplicates else {}
+    used = [*paths, *map(Path, filter(None, (*config.evaluation, config.audio_matches, config.audio_duplicates)))]
     stamps = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in used]
     work = Work(out / "work", [FORMAT, asdict(config), stamps], nj)
-    return _Run(out, config, work).run(paths, licences, keys, matches)
+    return _Run(out, config, work).run(paths, licences, keys, matches, alike)
 
 
 @dataclass
@@ -123,13 +126,15 @@ class _Run:
     config: CurateConfig
     work: Work
 
-    def run(self, paths: list[Path], licences: LicenceFilter, keys: EvaluationKeys, matches: dict) -> Summary:
+    def run(
+        self, paths: list[Path], licences: LicenceFilter, keys: EvaluationKeys, matches: dict, alike: dict
+    ) -> Summary:
         pieces, notes, buckets = self._ingest(paths, licences)
         if not any(note["found"] for note in notes):
             raise DataError(f"no clips in {', '.join(map(str, paths))}")
         names = share_names(pieces, notes)
         add_tests(keys, notes)
-        task = Gather(pieces, keys, matches, names["source"])
+        task = Gather(pieces, keys, matches, alike, names["source"])
         gathered = list(self.work.stage("gather", task, range(buckets), "curate 2 of 4, ordering by id"))
         counts = self._decide(gathered, pieces)
         nested = self._nested(counts["pretrain"])

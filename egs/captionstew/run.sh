@@ -29,7 +29,8 @@
 #   --vocab-size 1000                  pieces of the tokenizer
 #   --heldout 330 --valid 150          clips to test on, and to validate on while training
 #   --evaluation-keys "keys.tsv"       files of audiotext evaluation-keys: clips of these evaluation sets are left out
-#   --fingerprints false               true: look for evaluation clips by their sound too (README.md says what it finds)
+#   --fingerprints none                by their sound, leaks: look for evaluation clips; all (for mini): for clips on both
+#                                      sides of a split too (README.md says what is found, and what it takes)
 #   --licences "CC0 CC-BY"             only clips under one of these (default: any)
 #   --nested "400k 1m"                 also subsets of these sizes to pretrain on, each within the next
 #   --pretrain-args "--set train.max_steps=500"        more arguments of audiotext pretrain
@@ -53,7 +54,7 @@ vocab_size=1000
 heldout=330
 valid=150
 evaluation_keys=""
-fingerprints=false
+fingerprints=none
 licences=""
 nested=""
 pretrain_args=""
@@ -67,9 +68,11 @@ exp=""
 
 preset data "data/${corpora// /-}"
 if [ "$corpora" = mini ]; then preset exp exp; else preset exp "exp/${corpora// /-}"; fi
+[ "$corpora" != mini ] || preset fingerprints all
 [ "$corpora" != toy ] || . conf/toy.sh
 paths model mixture download data exp
 
+[[ $fingerprints =~ ^(none|leaks|all)$ ]] || fail "--fingerprints $fingerprints: none, leaks or all"
 for corpus in $corpora; do
     [ -e "../$corpus/local/prepare.py" ] || fail "no corpus is called '$corpus': egs/$corpus/local/prepare.py is not there;" \
         "try --corpora mini, or --corpora toy (synthesised, needs no download)"
@@ -112,13 +115,19 @@ if stage 1 "Curate: captions, leaks, duplicates, held-out families, tokenizer"; 
     asked=(${keys[@]+--evaluation "${keys[@]}"})
     # shellcheck disable=SC2206  # sizes are words
     asked+=(${licences:+--licences "$licences"} ${nested:+--nested $nested})
-    if $fingerprints; then
+    if [ "$fingerprints" != none ]; then
         once "$data/fingerprints" --in "${manifests[@]}" --out "$data/prints" \
             -- audiotext fingerprint --manifest "${manifests[@]}" --out "$data/prints" --nj "$nj"
         once "$data/matches" --in "$data/.done/fingerprints" --out "$data/matches.tsv" \
             -- audiotext fingerprint --match "$data/prints" --against "$data/prints" --out "$data/matches.tsv" --nj "$nj"
         asked+=(--audio-matches "$data/matches.tsv")
         keys+=("$data/matches.tsv")
+    fi
+    if [ "$fingerprints" = all ]; then
+        once "$data/duplicates" --in "$data/.done/fingerprints" --out "$data/duplicates.tsv" \
+            -- audiotext fingerprint --match "$data/prints" --out "$data/duplicates.tsv" --nj "$nj"
+        asked+=(--audio-duplicates "$data/duplicates.tsv")
+        keys+=("$data/duplicates.tsv")
     fi
     once "$data/curate" --in "${manifests[@]}" ${keys[@]+"${keys[@]}"} \
         --out "$data/curated/pretrain.jsonl" "$data/curated/tokenizer" \
