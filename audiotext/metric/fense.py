@@ -31,7 +31,8 @@ def fense(candidates: Texts, references: Sequence[Texts]) -> np.ndarray:
     try:
         _, clips = scored(list(candidates), texts, sbert_model=SENTENCES, echecker=FLUENCY, device="cpu")
     except OSError as error:
-        raise RuntimeError(f"{str(error).strip().splitlines()[0]}; {FETCH}, where there is a network") from error
+        why = str(error).strip().splitlines()[0]
+        raise RuntimeError(f"weights of {SENTENCES} or {FLUENCY} cannot be loaded ({why}); {FETCH}") from error
     return clips["fense"].numpy().astype(np.float32)
 
 

@@ -2,8 +2,8 @@
 
 The formula and the parameters are those of METEOR 1.5 for English (Denkowski and Lavie, WMT 2014), but words match only
 when they are equal (weight 1) or share a Porter stem (weight 0.6). There is no WordNet, no paraphrase table and no list
-of function words (all words weigh the same), so the numbers are lower than METEOR's and are compared with each other
-only, never with published ones. The set's score is the mean over clips, each with its best reference.
+of function words (all words weigh the same), and the set's score is the mean over clips, each with its best reference.
+The numbers are compared with each other only, never with METEOR's, which may be lower or higher.
 
 The jar (``coco_jars.py``) aligns by all of it; ``meteor_of_counts`` turns its counts, summed over a set, into METEOR.
 """
