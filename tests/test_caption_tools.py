@@ -1,6 +1,7 @@
 """Caption metrics against the COCO caption tools: by their recorded numbers, and for real where they are installed."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -105,10 +106,11 @@ def installed(tmp_path, monkeypatch):
 
 
 def test_what_is_missing_is_named_with_its_remedy(installed, monkeypatch):
-    with pytest.raises(
-        ToolError, match=r"METEOR needs Java \(.*jdk/bin/java, named by JAVA_HOME, cannot be run\): inst"
-    ):
+    with pytest.raises(ToolError, match=r"METEOR needs Java \(.*No such file.*jdk/bin/java'\): install"):
         require(["meteor"])
+    installed(parser=False)
+    (Path(os.environ["JAVA_HOME"]) / "bin/java").write_text("#!/bin/sh\necho no runtime present >&2; exit 1\n")
+    assert "no runtime present" in coco_jars.spice_missing()[0]
     installed(version="17.0.15", parser=False)
     assert coco_jars.meteor_missing() == []
     with pytest.raises(

@@ -11,7 +11,6 @@ import importlib.util
 import json
 import os
 import re
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -93,7 +92,7 @@ def versions() -> dict[str, str]:
 
 
 def java_version() -> str:
-    """As Java tells it, such as 17.0.15 or 1.8.0_402. Raises RuntimeError where it does not."""
+    """As Java tells it, such as 17.0.15 or 1.8.0_402. Raises RuntimeError where it does not, OSError for none."""
     told = subprocess.run([_java(), "-version"], capture_output=True, text=True, check=False)
     found = re.search(r'version "([^"]+)"', told.stderr + told.stdout)
     if told.returncode or not found:
@@ -112,10 +111,11 @@ def _java() -> str:
 
 
 def _java_missing() -> list[str]:
-    if shutil.which(_java()):
-        return []
-    whose = "named by JAVA_HOME" if os.environ.get("JAVA_HOME") else "on the path"
-    return [f"Java ({_java()}, {whose}, cannot be run): install a Java runtime, such as default-jre-headless of Debian"]
+    try:
+        java_version()
+    except (OSError, RuntimeError) as error:
+        return [f"Java ({error}): install a Java runtime, such as default-jre-headless of Debian, or set JAVA_HOME"]
+    return []
 
 
 def _package_missing() -> list[str]:
