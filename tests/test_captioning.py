@@ -3,6 +3,7 @@
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from lhotse import Features, MonoCut, NumpyFilesWriter, SupervisionSegment
@@ -11,11 +12,15 @@ from audiotext.config import ConfigError
 from audiotext.data.manifest import read_manifest, write_manifest
 from audiotext.evaluate.adapter import AdapterConfig
 from audiotext.evaluate.baseline import blind_answers, most_frequent, nearest
+from audiotext.evaluate.bootstrap import score
+from audiotext.evaluate.caption_scoring import fewer_references, reference_counts
 from audiotext.evaluate.captioning import CaptioningTask
 from audiotext.evaluate.embed import EvalClip, FrozenFrames
 from audiotext.evaluate.fit import FitConfig
 from audiotext.evaluate.language import LanguageConfig
 from audiotext.evaluate.question import QuestionTask, question_kind
+from audiotext.metric import caption_tools
+from audiotext.metric.caption_tools import Tool, ToolError
 from audiotext.text.decoder import TransformerTextDecoderConfig
 from audiotext.text.tokenizer import Tokenizer
 from audiotext.types import EncoderOutput
@@ -135,7 +140,67 @@ def test_the_models_own_decoder_is_scored_directly(planted, outcome):
 
     context = SimpleNamespace(model=Model())
     said = CaptioningTask()._direct(context, planted.frames("heldout"))
-    assert said["greedy"] == ["a dog barks twice"] * 12 == said["beam"]
+    assert said["greedy"] == [["a dog barks twice"] * 12] == said["beam"]
+
+
+def stand_in(name, value, statistic="mean"):
+    """A tool that gives every caption ``value``."""
+    values = lambda said, truth: np.array([value] * len(said), np.float32)  # noqa: E731
+    return Tool(name.upper(), values, list, lambda: {name: "7"}, f"{name} stands in.", statistic)
+
+
+def test_scores_of_tools_stand_beside_our_own_and_are_kept_by_clip(planted, monkeypatch):
+    # two content words and no function word, one of them matched exactly in one chunk: precision and recall 1/2.
+    counts = [2.0, 2, 0, 0, 1, 1, *[0] * 14, 1, 1, 1]
+    monkeypatch.setattr(caption_tools, "TOOLS", {"meteor": stand_in("meteor", counts, "meteor"),
+                                                 "spice": stand_in("spice", 0.5)})  # fmt: skip
+    task = CaptioningTask(language=language(epochs=1), seeds=[0, 1], tools=["spider", "meteor"])
+    protocol = task.protocol(planted)
+    outcome = task.run(planted, protocol)
+    assert "spice stands in. SPIDEr is the mean" in protocol.description
+    assert outcome.versions == {"meteor": "7", "spice": "7"}
+    baseline = outcome.scores["baseline"]["nearest_log_mel"]
+    assert baseline["spider"] == pytest.approx((0.5 + baseline["cider_d"]) / 2)
+    assert baseline["meteor"] == pytest.approx(0.5 * (1 - 0.6))
+    trained = outcome.scores["trained"]["beam"]
+    assert trained["spice"]["values"] == [0.5, 0.5] and set(trained["spider"]) == {"mean", "std", "values"}
+    for name in ("meteor", "spice", "spider"):
+        sample = outcome.items[f"trained/beam/{name}"]
+        assert len(sample.runs) == 2 and len(sample.runs[0]["value"]) == 12
+        assert score(sample) == pytest.approx(trained[name]["mean"])
+
+
+def test_a_tool_that_is_not_there_ends_the_task_before_anything_is_trained(planted, monkeypatch):
+    absent = Tool("SPICE", lambda *_: 1 / 0, lambda: ["two jars: fetch them", "Java: install it"], dict, "")
+    monkeypatch.setattr(caption_tools, "TOOLS", {"spice": absent})
+    task = CaptioningTask(language=language(), tools=["spider"])
+    monkeypatch.setattr(planted, "frames", None)
+    with pytest.raises(ToolError, match="SPICE needs two jars: fetch them; SPICE needs Java: install it.*: spider"):
+        task.run(planted, task.protocol(planted))
+
+
+def test_clips_with_fewer_references_than_most_are_counted_and_named(tmp_path, caplog):
+    context = Planted(tmp_path)
+    cuts = list(read_manifest(context.manifest_path("heldout")))
+    for i, cut in enumerate(cuts):
+        texts = ["a dog barks", "barking", "a dog"][: 1 if i == 4 else 3]
+        cut.supervisions[0].custom |= {"caption": texts, "caption_style": ["human"] * len(texts)}
+    cuts[7].supervisions[0].custom["caption_style"] = ["transcript"] * 3
+    write_manifest(cuts, context.manifest_path("heldout"))
+    task = CaptioningTask(language=language(epochs=1))
+    outcome = task.run(context, task.protocol(context))
+    assert outcome.details["references"] == {"0": 1, "1": 1, "3": 10}
+    assert (
+        "1 of 11 clips have fewer references than the usual 3, 1 without any not scored; fewest: heldout4"
+        in caplog.text
+    )
+    assert (outcome.expected, outcome.found) == (11, 11)
+
+
+def test_the_usual_number_of_references():
+    assert fewer_references(reference_counts({"a": ["x"], "b": ["y"]})) is None
+    assert fewer_references({"1": 2, "5": 2}) == "2 of 4 clips have fewer references than the usual 5"
+    assert fewer_references({}) is None
 
 
 def test_question_answering_beats_the_blind_baseline(planted):

@@ -41,8 +41,13 @@ def test_bleu_sums_counts_over_the_corpus():
     assert score == pytest.approx([5 / 6, math.sqrt(5 / 6 * 3 / 4)])
 
 
-def test_bleu_without_any_match_of_an_order_is_zero_from_there_on():
-    assert bleu([words("b a d c")], [[words("a b c d")]]) == pytest.approx([1.0, 0.0, 0.0, 0.0])
+def test_bleu_without_any_match_of_an_order_is_almost_zero_from_there_on():
+    assert bleu([words("b a d c")], [[words("a b c d")]]) == pytest.approx([1.0, 0.0, 0.0, 0.0], abs=1e-7)
+
+
+def test_bleu_of_an_order_that_nothing_is_long_enough_for_is_that_of_coco():
+    # no 4-gram is proposed: a precision of (0 + 1e-15) / (0 + 1e-9), its fourth root 0.0316.
+    assert bleu([words("a dog barks")], [[words("a dog barks")]])[3] == pytest.approx(1e-6**0.25)
 
 
 def test_rouge_l_by_hand():

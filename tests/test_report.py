@@ -103,6 +103,23 @@ def test_every_number_stands_in_its_cell(folder):
     assert row(report, "floor", "## At a glance")[1:3] == ["60.0", "50.0"]
 
 
+def test_scores_of_tools_have_a_column_where_there_are_any_and_a_note_where_not(folder):
+    report = build_report(read_results(folder))
+    assert "Not computed: METEOR, SPICE, SPIDEr, FENSE; each is of its own program" in report
+    header = row(report, "captions by", "## Captioning")
+    assert not {"METEOR", "SPICE", "SPIDEr", "FENSE"} & set(header) and "METEOR (exact+stem)" in header
+    more = {"meteor": 0.2, "spice": 0.1, "spider": 0.55}
+    scores = {"trained": {"beam": caption(1.0) | more}, "baseline": {"most_frequent": caption(0.1) | more}}
+    scores["baseline"]["nearest_log_mel"] = caption(0.1)
+    write(folder, "random", "captioning", "captioning", scores, {"beam": 4, "references": {"1": 3, "5": 972}})
+    report = build_report(read_results(folder))
+    header = row(report, "captions by", "## Captioning")
+    assert header[7:11] == ["CIDEr-D", "METEOR", "SPICE", "SPIDEr"]
+    assert row(report, "random, decoder trained here, beam 4", "## Captioning")[8:11] == ["20.0", "10.0", "0.550"]
+    assert "Not computed: FENSE;" in report
+    assert "captioning: 3 of 975 clips have fewer references than the usual 5." in report
+
+
 def test_models_come_in_the_order_of_the_recipe(folder):
     ways = dict.fromkeys(("audio_to_text", "text_to_audio"), direction(0.1))
     write(folder, "another", "retrieval", "retrieval", {"lit": ways})

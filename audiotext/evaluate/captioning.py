@@ -6,32 +6,37 @@ scored as it is (``direct``). Two baselines that use no encoder stand beside the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 from audiotext.config import part
 from audiotext.data.manifest import read_manifest
 from audiotext.evaluate.baseline import most_frequent, nearest_captions
+from audiotext.evaluate.caption_scoring import fewer_references, reference_counts, score_sets
 from audiotext.evaluate.context import Context
 from audiotext.evaluate.embed import FrozenFrames
-from audiotext.evaluate.items import Items, Sample
+from audiotext.evaluate.items import Items
 from audiotext.evaluate.language import LANGUAGE_MODELS, Example, LanguageModel, train_decoder
-from audiotext.evaluate.protocol import EVALUATIONS, Evaluation, Outcome, Protocol, spread
-from audiotext.metric.caption import CAPTION_METRICS, caption_items, caption_scores
+from audiotext.evaluate.protocol import EVALUATIONS, Evaluation, Outcome, Protocol
+from audiotext.metric.caption import caption_scores
+from audiotext.metric.caption_tools import require, tool_protocol, tool_versions
 from audiotext.text.clean import normalise
 
+LOG = logging.getLogger(__name__)
 DESCRIPTION = (
     "Encoder frozen. The same small decoder is trained on whole-clip frames (standardised over training) of {train}, "
     "one caption per clip and visit drawn at random; the epoch is chosen by greedy CIDEr-D on {valid}; {test} is "
     "captioned once, greedily and with beam {beam}. 'direct' is the model's own decoder where pretraining gave one. "
     "References: every caption of the clip but those of the styles left out ({styles}). Texts are normalised (NFKC, "
-    "lower case, punctuation to spaces) and split at spaces. BLEU, ROUGE-L and CIDEr-D are those of the COCO caption "
-    "tools (document frequencies from the references); METEOR (exact+stem) is an approximation without synonyms and "
-    "paraphrases. Baselines: the most frequent caption of training; the first caption of the training clip nearest by "
-    "the mean and standard deviation of its log-mel energies."
+    "lower case, punctuation to spaces) and split at spaces, for every score; published ones are often taken on Penn "
+    "Treebank tokens. BLEU, ROUGE-L and CIDEr-D are those of the COCO caption tools (document frequencies from the "
+    "references); METEOR (exact+stem) is an approximation without synonyms and paraphrases. {tools}Baselines: the most "
+    "frequent caption of training; the first caption of the training clip nearest by the mean and standard deviation "
+    "of its log-mel energies."
 )
 
 
@@ -52,6 +57,8 @@ class CaptioningTask(Evaluation):
     examples: int = 12
     """Test clips whose captions are kept in the result file."""
     seeds: list[int] = field(default_factory=lambda: [0])
+    tools: list[Literal["meteor", "spice", "spider", "fense"]] = field(default_factory=list)
+    """Scores by others' programs, which must be there: Java and the extra [coco]; for FENSE the extra [fense]."""
 
     def captions(self, context: Context, manifest: str) -> dict[str, list[str]]:
         """Normalised captions of allowed styles, no repeats, of every clip that has one."""
@@ -68,9 +75,10 @@ class CaptioningTask(Evaluation):
     def protocol(self, context: Context) -> Protocol:
         deciding = [*self.captions(context, self.train), *self.captions(context, self.valid)]
         styles = ", ".join(self.leave_out_styles) or "none"
+        tools = f"{told} " if (told := tool_protocol(self.tools)) else ""
         return Protocol(
             task="captioning",
-            description=DESCRIPTION.format(**vars(self) | {"styles": styles}),
+            description=DESCRIPTION.format(**vars(self) | {"styles": styles, "tools": tools}),
             select_on=tuple(deciding),
             report_on=tuple(self.captions(context, self.test)),
             manifests=(self.train, self.valid, self.test),
@@ -80,45 +88,48 @@ class CaptioningTask(Evaluation):
         return super().settings(context) | self.language.facts(context)
 
     def run(self, context: Context, protocol: Protocol) -> Outcome:
+        require(self.tools)
         captions = {name: self.captions(context, name) for name in (self.train, self.valid, self.test)}
         raw = {name: context.frames(name).select(captions[name]) for name in captions}
         scale = raw[self.train].scale()
         frames = {name: found.standardised(*scale) for name, found in raw.items()}
         ids = frames[self.test].ids
         references = [captions[self.test][i] for i in ids]
-        outputs: dict[str, list[list[str]]] = {"greedy": [], "beam": []}
+        trained: dict[str, list[list[str]]] = {"greedy": [], "beam": []}
         chosen = []
         for seed in self.seeds:
             decoder, report = self._train(context, frames, captions, seed)
             chosen.append({"seed": seed, "epoch": report.best_epoch, "valid_cider_d": report.best_score})
             for search, beam in (("greedy", 1), ("beam", self.beam)):
-                outputs[search].append(
+                trained[search].append(
                     decoder.generate(frames[self.test], range(len(ids)), beam=beam, batch=self.batch_size)
                 )
-        baselines = self._baselines(context, captions, ids)
+        said = {"trained": trained, "baseline": self._baselines(context, captions, ids)}
         direct = self._direct(context, raw[self.test])
-        scores = {
-            "trained": {k: over_seeds([caption_scores(v, references) for v in runs]) for k, runs in outputs.items()},
-            "baseline": {k: caption_scores(v, references) for k, v in baselines.items()},
-        }
-        if direct:
-            scores["direct"] = {k: caption_scores(v, references) for k, v in direct.items()}
-        shown = {f"trained_{k}": v[0] for k, v in outputs.items()} | {f"direct_{k}": v for k, v in direct.items()}
+        said |= {"direct": direct} if direct else {}
+        clips = Items.of(ids, [clip.family for clip in frames[self.test].clips])
+        scores, items = score_sets(said, references, clips, self.tools)
+        shown = {f"trained_{k}": v[0] for k, v in trained.items()} | {f"direct_{k}": v[0] for k, v in direct.items()}
+        shown |= {name: runs[0] for name, runs in said["baseline"].items()}
         details = {
             "chosen": chosen,
             "beam": self.beam,
             "references_per_clip": sum(map(len, references)) / len(references),
+            "references": self._reference_counts(context, captions[self.test]),
             "training_clips": len(frames[self.train]),
-            "examples": examples(ids, references, shown | baselines, self.examples),
+            "examples": examples(ids, references, shown, self.examples),
         }
-        items: dict[str, Sample] = {}
-        parts = {"trained": outputs, "baseline": {k: [v] for k, v in baselines.items()}}
-        parts["direct"] = {k: [v] for k, v in direct.items()}
-        clips = Items.of(ids, [clip.family for clip in frames[self.test].clips])
-        for whose, methods in parts.items():
-            for name, runs in methods.items():
-                items |= caption_samples(f"{whose}/{name}", clips, runs, references)
-        return Outcome(scores, details, expected=len(protocol.report_on), found=len(ids), items=items)
+        found = {"expected": len(protocol.report_on), "found": len(ids), "versions": tool_versions(self.tools)}
+        return Outcome(scores, details, items=items, **found)
+
+    def _reference_counts(self, context: Context, captions: Mapping[str, Sequence[str]]) -> dict[str, int]:
+        """How many test clips have 0, 1, ... references; a warning names those with fewer than most have."""
+        texts = {clip.id: captions.get(clip.id, ()) for clip in context.clips(self.test)}
+        counts = reference_counts(texts)
+        if told := fewer_references(counts):
+            least = min((i for i in texts if texts[i]), key=lambda i: len(texts[i]))
+            LOG.warning("%s: %s; fewest: %s", context.manifest_path(self.test), told, least)
+        return counts
 
     def _train(
         self, context: Context, frames: dict[str, FrozenFrames], captions: dict[str, dict[str, list[str]]], seed: int
@@ -138,12 +149,12 @@ class CaptioningTask(Evaluation):
         label = f"{context.name}: captioning"
         return train_decoder(self.language, self.language.tokenizer(context), train, draw, score, seed, label)
 
-    def _direct(self, context: Context, frames: FrozenFrames) -> dict[str, list[str]]:
+    def _direct(self, context: Context, frames: FrozenFrames) -> dict[str, list[list[str]]]:
         """Captions by the model's own decoder, from its frames as they are; none where it has no decoder."""
         if context.model.text_decoder is None:
             return {}
         order = sorted(range(len(frames)), key=lambda i: len(frames.frames[i]))
-        said: dict[str, list[str]] = {}
+        said: dict[str, list[list[str]]] = {}
         with torch.no_grad():
             for search, beam in (("greedy", 1), ("beam", self.beam)):
                 texts = [""] * len(frames)
@@ -152,35 +163,17 @@ class CaptioningTask(Evaluation):
                     found = context.model.generate(frames.output(rows), beam, self.language.max_tokens)
                     for i, text in zip(rows, found, strict=True):
                         texts[i] = text
-                said[search] = texts
+                said[search] = [texts]
         return said
 
     def _baselines(
         self, context: Context, captions: dict[str, dict[str, list[str]]], ids: Sequence[str]
-    ) -> dict[str, list[str]]:
+    ) -> dict[str, list[list[str]]]:
         common = most_frequent(text for texts in captions[self.train].values() for text in texts)
         train = [c for c in read_manifest(context.manifest_path(self.train)) if c.id in captions[self.train]]
         test = {c.id: c for c in read_manifest(context.manifest_path(self.test)) if c.id in set(ids)}
         near = nearest_captions(train, [test[i] for i in ids], captions[self.train])
-        return {"most_frequent": [common] * len(ids), "nearest_log_mel": near}
-
-
-def caption_samples(
-    prefix: str, clips: Items, runs: Sequence[Sequence[str]], references: Sequence[Sequence[str]]
-) -> dict[str, Sample]:
-    """What each clip scored, by ``prefix/score``, for the scores that are made of clips."""
-    each = [caption_items(said, references) for said in runs]
-    names = {name: name if name.startswith("bleu") else "mean" for name in (*CAPTION_METRICS, "words")}
-    shared = {name: "bleu" if name.startswith("bleu") else name for name in names}
-    return {
-        f"{prefix}/{name}": Sample(clips, [{"value": found[shared[name]]} for found in each], statistic)
-        for name, statistic in names.items()
-    }
-
-
-def over_seeds(runs: Sequence[dict[str, float]]) -> dict:
-    """The numbers of one seed as they are; of several as mean, deviation and values."""
-    return dict(runs[0]) if len(runs) == 1 else {key: spread(run[key] for run in runs) for key in runs[0]}
+        return {"most_frequent": [[common] * len(ids)], "nearest_log_mel": [near]}
 
 
 def examples(

@@ -11,7 +11,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -80,7 +80,8 @@ class Outcome:
     scores: a tree of numbers, or of ``spread`` entries where there are several seeds. details: anything else worth
     keeping (what was chosen, examples, chance levels). expected, found: clips the protocol reports on, clips scored.
     items: what every item scored, by the path of the score in the tree (``mean/accuracy``): for intervals.
-    layer: which of the encoder's. prompts: what stood for each class, where words did.
+    layer: which of the encoder's. prompts: what stood for each class, where words did. versions: of programs and
+    packages that this task alone used.
     """
 
     scores: dict[str, Any]
@@ -91,6 +92,7 @@ class Outcome:
     items: dict[str, Sample] = field(default_factory=dict)
     layer: str = "last"
     prompts: dict[str, list[str]] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
 
 
 class Evaluation:
@@ -174,6 +176,11 @@ def spread(values: Iterable[float]) -> dict[str, Any]:
     return {"mean": mean, "std": deviation, "values": values}
 
 
+def over_seeds(runs: Sequence[dict[str, float]]) -> dict:
+    """The numbers of one seed as they are; of several as mean, deviation and values."""
+    return dict(runs[0]) if len(runs) == 1 else {key: spread(run[key] for run in runs) for key in runs[0]}
+
+
 def identity(task: Task, context: Context, protocol: Protocol) -> dict:
     """What a stored score must agree on to be the score of this model on this task."""
     return {
@@ -231,7 +238,7 @@ def write_result(path: Path, wanted: dict, context: Context, outcome: Outcome, s
         "seeds": wanted["settings"].get("seeds", []),
         "clips": {"expected": outcome.expected, "found": outcome.found},
         "synthetic": context.synthetic(wanted["manifest_hashes"]),
-        "versions": versions(),
+        "versions": versions() | outcome.versions,
         "git_revision": git_revision(),
         "command": shlex.join(sys.argv),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

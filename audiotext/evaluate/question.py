@@ -16,12 +16,11 @@ import torch
 
 from audiotext.config import ConfigError, part
 from audiotext.evaluate.baseline import blind_answers
-from audiotext.evaluate.captioning import over_seeds
 from audiotext.evaluate.context import Context
 from audiotext.evaluate.embed import FrozenFrames
 from audiotext.evaluate.items import Items, Sample
 from audiotext.evaluate.language import LANGUAGE_MODELS, Example, LanguageModel, train_decoder
-from audiotext.evaluate.protocol import EVALUATIONS, Evaluation, Outcome, Protocol
+from audiotext.evaluate.protocol import EVALUATIONS, Evaluation, Outcome, Protocol, over_seeds
 from audiotext.metric.answer import exact_match, token_f1
 from audiotext.text.clean import normalise
 

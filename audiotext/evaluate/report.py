@@ -10,10 +10,12 @@ from pathlib import Path
 from audiotext.atomic import replacing
 from audiotext.evaluate.answer_tables import ANSWERED, choice_tables, judge_tables
 from audiotext.evaluate.bootstrap import LEVEL
+from audiotext.evaluate.caption_scoring import fewer_references
 from audiotext.evaluate.findings import findings, findings_lines, probe_metric, probe_scores, short
 from audiotext.evaluate.plain_tables import plain_tables
 from audiotext.evaluate.results import Result, check_models, check_protocols, model_rank, models
 from audiotext.evaluate.table import NOISE, Column, Row, Score, Table, average, grid
+from audiotext.metric.caption_tools import TITLES
 
 WAYS = {"text_to_audio": "T→A", "audio_to_text": "A→T"}
 POOLINGS = ("attention", "mean")
@@ -24,6 +26,10 @@ CAPTION_COLUMNS = [
     Column("rouge_l", "ROUGE-L"),
     Column("meteor_exact_stem", "METEOR (exact+stem)"),
     Column("cider_d", "CIDEr-D", scale=1, digits=3),
+    Column("meteor", TITLES["meteor"]),
+    Column("spice", TITLES["spice"]),
+    Column("spider", TITLES["spider"], scale=1, digits=3),
+    Column("fense", TITLES["fense"]),
     Column("distinct1", "distinct-1", best=""),
     Column("distinct2", "distinct-2", best=""),
     Column("vocabulary", "vocabulary", scale=1, digits=0, best=""),
@@ -244,7 +250,8 @@ def zero_shot_table(results: Sequence[Result]) -> Table:
 
 
 def captioning_table(results: Sequence[Result]) -> Table:
-    """A row per model, decoder and search; the baselines first."""
+    """A row per model, decoder and search; the baselines first. Scores of tools have a column where some result has
+    them; the note names the others."""
     found = [r for r in results if r.kind == "captioning"]
     rows, tasks = [], sorted({r.task for r in found})
     for task in tasks:
@@ -257,11 +264,17 @@ def captioning_table(results: Sequence[Result]) -> Table:
                 for search in result.scores.get(part, {}):
                     shown = search if search != "beam" else f"beam {result.details.get('beam', '')}".strip()
                     rows.append(Row(f"{prefix}{result.model}, {words}, {shown}", result.scores_below(part, search)))
+    absent = [name for name in TITLES if not any(row.cells.get(name) for row in rows)]
     notes = [
-        "CIDEr-D is 0 to 10. METEOR (exact+stem) knows no synonyms or paraphrases: compare it within this table only. "
-        "distinct, vocabulary and words describe the captions and are not marked."
+        "CIDEr-D is 0 to 10, SPIDEr 0 to 5.5. METEOR (exact+stem) knows no synonyms or paraphrases: compare it within "
+        "this table only. distinct, vocabulary and words describe the captions and are not marked."
     ]
-    return Table("Captioning", CAPTION_COLUMNS, rows, notes, corner="captions by")
+    if absent:
+        names = ", ".join(TITLES[name] for name in absent)
+        notes[0] += f" Not computed: {names}; each is of its own program, which a task asks for by `tools`."
+    told = {f"{r.task}: {words}." for r in found if (words := fewer_references(r.details.get("references", {})))}
+    columns = [column for column in CAPTION_COLUMNS if column.key not in absent]
+    return Table("Captioning", columns, rows, notes + sorted(told), corner="captions by")
 
 
 def question_table(results: Sequence[Result]) -> Table:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 Words = Sequence[str]
+TINY, SMALL = 1e-15, 1e-9  # added to matched and to proposed n-grams
 
 
 def ngrams(words: Words, n: int) -> Counter[tuple[str, ...]]:
@@ -43,7 +44,8 @@ def bleu_counts(
 def bleu(hypotheses: Sequence[Words], references: Sequence[Sequence[Words]], order: int = 4) -> list[float]:
     """Corpus BLEU-1 .. BLEU-``order`` in 0..1. ``references`` holds every reference of each clip.
 
-    The geometric mean is not smoothed: one order without a single match makes it and all higher orders zero.
+    The geometric mean is not smoothed beyond ``TINY``: one order without a single match makes it and all higher orders
+    almost zero.
     """
     rows = bleu_counts(hypotheses, references, order) or [(0,) * (2 + 2 * order)]
     length, wanted, *grams = (sum(column) for column in zip(*rows, strict=True))
@@ -53,6 +55,6 @@ def bleu(hypotheses: Sequence[Words], references: Sequence[Sequence[Words]], ord
     penalty = min(1.0, math.exp(1 - wanted / length))
     scores, product = [], 1.0
     for k in range(order):
-        product *= matched[k] / proposed[k] if proposed[k] else 0.0
+        product *= (matched[k] + TINY) / (proposed[k] + SMALL)
         scores.append(penalty * product ** (1 / (k + 1)))
     return scores

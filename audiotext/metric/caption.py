@@ -1,8 +1,10 @@
 """Every score of a set of captions at once: BLEU, ROUGE-L, METEOR (exact+stem), CIDEr-D and diversity.
 
 Texts come already normalised (lower case, punctuation to spaces: ``text.clean.normalise``) and are split at spaces.
-The COCO tools use the Penn Treebank tokeniser instead and drop punctuation, which gives the same words but for
-contractions and hyphens.
+The COCO tools use the Penn Treebank tokeniser instead and drop punctuation, which gives the same words but where it
+parts contractions ("ca n't"), leaves hyphenated words and numbers whole ("high-pitched", "3.5") and keeps brackets and
+symbols ("-lrb-", "%"). On the same tokens the numbers are theirs (tests/golden/coco_captions.json), but for METEOR:
+``caption_tools`` has it, and others that are not ours.
 """
 
 from __future__ import annotations

@@ -13,6 +13,9 @@ from functools import partial
 import numpy as np
 from scipy.special import ndtri
 
+from audiotext.metric.bleu import SMALL, TINY
+from audiotext.metric.meteor import meteor_of_counts
+
 Array = np.ndarray
 Columns = Mapping[str, Array]
 
@@ -145,8 +148,14 @@ def bleu(columns: Columns, weights: Array, order: int) -> Array:
     """Corpus BLEU-``order`` of the clips drawn; ``value`` (N, 10): rows of ``bleu.bleu_counts``."""
     length, reference, *grams = (weights @ columns["value"].astype(np.float64)).T
     penalty = np.minimum(1.0, np.exp(1 - reference / np.maximum(length, 1)))
-    product = np.prod([m / np.maximum(n, 1) for m, n in zip(grams[::2], grams[1::2], strict=True)][:order], axis=0)
+    pairs = zip(grams[::2], grams[1::2], strict=True)
+    product = np.prod([(matched + TINY) / (proposed + SMALL) for matched, proposed in pairs][:order], axis=0)
     return np.where(length > 0, penalty * product ** (1 / order), 0.0)
+
+
+def meteor(columns: Columns, weights: Array) -> Array:
+    """METEOR 1.5 of the clips drawn; ``value`` (N, 23): the counts of its jar, see ``meteor.meteor_of_counts``."""
+    return meteor_of_counts(weights @ columns["value"].astype(np.float64))
 
 
 STATISTICS: dict[str, Callable[[Columns, Array], Array]] = {
@@ -157,5 +166,6 @@ STATISTICS: dict[str, Callable[[Columns, Array], Array]] = {
     "AUC": roc_auc,
     "d_prime": d_prime,
     "EER": equal_error_rate,
+    "meteor": meteor,
     **{f"bleu{order}": partial(bleu, order=order) for order in (1, 2, 3, 4)},
 }
