@@ -91,7 +91,7 @@ def test_outputs_come_to_about_fifty_a_second(rate, outputs):
 
 def test_what_cannot_be_spelt_is_counted_and_scored_as_wrong(caplog):
     rows = planted()
-    (train, frames), (test, other), (last, spoken) = rows[0], rows[-1], rows[-2]
+    (train, frames), (test, other), (last, _) = rows[0], rows[-1], rows[-2]
     rows[0] = (train, frames[:3])
     rows[-1] = (test, other[:2])
     last.labels["transcript"] = "zé " + last.labels["transcript"]
