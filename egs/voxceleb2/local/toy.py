@@ -1,4 +1,4 @@
-"""Write a tiny corpus in the layout of VoxCeleb2, converted to wav and flac: five speakers, two of them under test and one
+"""Write a tiny corpus in the layout of VoxCeleb2, converted to wav and flac: five speakers, two of them under test, one
 of whom no video is for training; and a file that is none of it. `python toy.py DIR`"""
 
 from __future__ import annotations
