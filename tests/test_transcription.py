@@ -99,7 +99,8 @@ def test_what_cannot_be_spelt_is_counted_and_scored_as_wrong(caplog):
     with caplog.at_level(logging.WARNING):
         outcome = run([*rows, (silent, frames), (make_clip("none", "train"), frames)])
     assert outcome.details["too_short"] == {"train": 1, "valid": 0, "test": 1}
-    assert outcome.details["train_clips"] == 47 and outcome.found == outcome.expected == 12
+    assert outcome.details["without_words"] == 1 and outcome.details["train_clips"] == 47
+    assert outcome.found == outcome.expected == 12
     assert "1 clips of split train" in caplog.text and "train0" in caplog.text
     assert outcome.details["unknown_characters"] == {"kinds": "zé", "count": 2}
     # three words of the clip that is too short, one of unknown characters

@@ -108,6 +108,7 @@ class Transcription(Evaluation):
             "alphabet": alphabet.characters,
             "unknown_characters": {"kinds": "".join(sorted(set(unknown))), "count": len(unknown)},
             "too_short": {split: len(places) for split, places in short.items()},
+            "without_words": len(labelled(context, self.manifest, self.label)) - len(texts),
             "train_clips": len(train),
             "domain": self.domain,
         }
