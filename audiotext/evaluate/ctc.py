@@ -103,7 +103,8 @@ class CtcHead(nn.Module):
     @torch.no_grad()
     def transcribe(self, frames: FrozenFrames, batch: int) -> list[str]:
         """The text of every clip, greedily: the likeliest output at each place, repeats as one, blanks left out."""
-        order = sorted(range(len(frames)), key=lambda i: (len(frames.frames[i]), i))
+        sizes = lengths(frames)
+        order = sorted(range(len(frames)), key=lambda i: (sizes[i], i))
         texts = [""] * len(frames)
         for start in range(0, len(order), batch):
             rows = order[start : start + batch]
@@ -130,7 +131,12 @@ def outputs_per_frame(frames: FrozenFrames) -> int:
 
 def frame_rate(frames: FrozenFrames) -> float:
     """Frames a second, over all clips."""
-    return sum(map(len, frames.frames)) / sum(clip.duration for clip in frames.clips)
+    return sum(lengths(frames)) / sum(clip.duration for clip in frames.clips)
+
+
+def lengths(frames: FrozenFrames) -> list[int]:
+    """How many frames each clip has."""
+    return [len(frames.frames[i]) for i in range(len(frames))]
 
 
 def train_ctc(
@@ -152,5 +158,4 @@ def train_ctc(
     def loss(rows: list[int]) -> Tensor:
         return head.loss(frames.padded(rows).to(device), [texts[i] for i in rows])
 
-    lengths = [len(x) for x in frames.frames]
-    return head, fit(head, lengths, loss, config.fit, seed, score=lambda: score(head), label=label)
+    return head, fit(head, lengths(frames), loss, config.fit, seed, score=lambda: score(head), label=label)

@@ -17,6 +17,7 @@ from audiotext.evaluate.ctc import (
     CtcConfig,
     CtcHead,
     frame_rate,
+    lengths,
     outputs_needed,
     outputs_per_frame,
     train_ctc,
@@ -163,8 +164,8 @@ class Transcription(Evaluation):
 
 def too_short(frames: FrozenFrames, said: Sequence[str], frames_out: int) -> set[int]:
     """Places of clips with fewer outputs than CTC needs for their text. Training does without them, which is logged."""
-    rows = zip(frames.frames, said, strict=True)
-    found = {i for i, (x, text) in enumerate(rows) if len(x) * frames_out < outputs_needed(text)}
+    rows = enumerate(zip(lengths(frames), said, strict=True))
+    found = {i for i, (length, text) in rows if length * frames_out < outputs_needed(text)}
     if found:
         clip = frames.clips[min(found)]
         LOG.warning("transcription: %d clips of split %s have fewer outputs than their text needs, such as %s: not "
