@@ -22,7 +22,7 @@ from audiotext.data.origin import speech_origin
 log = logging.getLogger(__name__)
 
 DEV, TEST = 1_092_009, 36_237  # utterances as published
-# of the first what falls to each split, give or take a hundredth, and all of the second
+# of the first what should fall to each split, from which the hash strays by some hundredths, and all of the second
 EXPECTED = {"train": round(0.8 * DEV), "valid": round(0.1 * DEV), "test": round(0.1 * DEV) + TEST}
 SECONDS = 30.0  # of an utterance; some last for minutes
 SEED = 0
