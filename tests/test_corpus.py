@@ -13,6 +13,7 @@ import soundfile
 
 from audiotext.cli import main as cli
 from audiotext.data import prepare as module
+from audiotext.data.audio import read_audio
 from audiotext.data.checked import Seen
 from audiotext.data.corpus import Clip, DataError, Rejected
 from audiotext.data.manifest import read_manifest, write_manifest
@@ -312,6 +313,25 @@ def test_the_verb_prepares_skips_and_notices_changes(tmp_path, capsys, caplog):
     assert cli.main(command) == 0 and manifest.stat().st_mtime_ns == written  # nothing to do
     tone(tmp_path / "root" / "b.wav", pitch=222)
     assert cli.main(command) == 0 and len(lines(manifest)) == 2  # new input
+
+
+def test_a_recipe_says_how_long_clips_may_be(tmp_path):
+    """Read speech that is cut at 30 seconds no longer fits its transcript."""
+    recipe, tables = tmp_path / "prepare.py", RECIPE.format(expected={})
+    tone(tmp_path / "root" / "a.wav", 31)
+    command = ["prepare", "--recipe", str(recipe), "--root", str(tmp_path / "root"), "--out", str(tmp_path / "out")]
+    recipe.write_text(tables)
+    assert cli.main(command) == 1
+    recipe.write_text(tables + "LENGTHS = (0.1, 35.0)\n")
+    assert cli.main(command) == 0 and len(lines(tmp_path / "out" / "cuts.jsonl")) == 1
+
+
+def test_a_coding_without_a_decoder_names_the_command_that_converts_it(tmp_path):
+    (tmp_path / "a b.m4a").write_bytes(b"\0\0\0\x20ftypM4A \0\0\0\0" + bytes(100))
+    with pytest.raises(DataError, match="ffmpeg -i a b.m4a -ac 1 -ar 16000 a b.flac"):
+        prepare([clip("coded", tmp_path / "a b.m4a")], tmp_path / "out", nj=1)
+    with pytest.raises(DataError, match="no AAC decoder"):
+        read_audio(tmp_path / "a b.m4a")
 
 
 def test_a_source_that_fails_does_not_stop_the_others(tmp_path, capsys):

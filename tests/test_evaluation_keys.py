@@ -254,7 +254,7 @@ KINDS = {"audiocaps": "youtube", "audioset": "youtube", "audiosetcaps": "youtube
          "paraspeechcaps": "voxceleb ears expresso emilia", "wavcaps": "youtube freesound bbc soundbible",
          "esc50": "", "clotho_aqa": "", "crema_d": "", "fsd50k": "freesound", "gtzan": "", "magnatagatune": "mtt",
          "musicqa": "", "nsynth": "", "ravdess": "", "speech_commands": "", "urbansound8k": "freesound",
-         "vggsound": "youtube", "voxceleb1": "voxceleb",
+         "vggsound": "youtube", "voxceleb1": "voxceleb", "voxceleb2": "voxceleb", "librispeech": "librispeech",
          "mmau": "", "airbench": "",
          "uts": "youtube -", "captionstew_release": "youtube -"}  # -: clips of which it is not known; fmt: skip
 
@@ -310,6 +310,11 @@ def write_tables(root: Path) -> None:
     write_csv(root / "magnatagatune/annotations_final.csv",
               [["clip_id", "no voice", "mp3_path"], [2, 0, "f/a, b-30-59.mp3"], [6, 1, "c/a.mp3"], [7, 1, "a.mp3"]],
               delimiter="\t")  # fmt: skip
+    (root / "voxceleb2").mkdir(parents=True)
+    (root / "voxceleb2/vox2_meta.csv").write_text(
+        "VoxCeleb2 ID ,VGGFace2 ID ,Gender ,Set \nid00012 ,n000012 ,m ,dev \nid00017 ,n000017 ,m ,test \n"
+        "id00061 ,n000061 ,m ,test \n"
+    )
     (root / "voxceleb1").mkdir(parents=True)
     (root / "voxceleb1/iden_split.txt").write_text(
         "1 id10001/1zcIwhmdeo4/00001.wav\n2 id10001/7gWzIy6yIIk/00001.wav\n3 id10001/-qAWzWeTsOA/00001.wav\n"
@@ -336,6 +341,7 @@ PUBLISHED = {
         "voxceleb1-verification": ["voxceleb:id10270", "voxceleb:id10300", "youtube:5r0dWxy17C8", "youtube:5sJomL_D0_g",
                                    "youtube:ize_eiCFEg0"],
     },
+    "voxceleb2": {"voxceleb2-verification": ["voxceleb:id00017", "voxceleb:id00061"]},
 }  # fmt: skip
 
 

@@ -255,6 +255,16 @@ def test_equal_error_rates_have_a_table_and_the_low_one_is_marked(tmp_path):
     assert [row(report, name, "## Verification")[1] for name in "ab"] == ["**10.0**", "*30.0*"]
 
 
+def test_word_error_rates_have_a_table_and_columns_at_a_glance(tmp_path):
+    for name, rate in {"a": 0.4, "b": 1.2}.items():
+        parts = {part: {"WER": spread(rate + more, 0.01), "CER": 0.1} for part, more in (("clean", 0), ("other", 0.1))}
+        write(tmp_path, name, "librispeech", "transcription", parts)
+    report = build_report(read_results(tmp_path))
+    for heading in ("## At a glance", "## Transcription"):
+        assert row(report, "a", heading)[1:] == ["**40.0 ± 1.0**", "**50.0 ± 1.0**"]
+        assert row(report, "b", heading)[1:] == ["*120.0 ± 1.0*", "*130.0 ± 1.0*"]
+
+
 def test_the_verb_writes_the_report_and_prints_the_tables(folder, tmp_path, capsys):
     parser = argparse.ArgumentParser()
     verb.add_arguments(parser)

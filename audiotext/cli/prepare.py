@@ -13,8 +13,9 @@ A recipe is a Python file that yields clips, in one of two forms:
                                              may be a link, into OUT/<corpus>/, where egs/<corpus> holds the recipe
   sources(download) -> {name: () -> clips}   several corpora, from --download into OUT/<name>/
 
-It may also hold EXPECTED, the known counts (split -> clips, or name -> split -> clips), and inputs(folder), the files
-that the result depends on. What is prepared already, from the same inputs and by the same recipe, is skipped.
+It may also hold EXPECTED, the known counts (split -> clips, or name -> split -> clips), LENGTHS, the seconds of the
+shortest and the longest clip that is kept (0.1, 30), and inputs(folder), the files that the result depends on. What is
+prepared already, from the same inputs and by the same recipe, is skipped.
 Missing files and bad rows never end a preparation: they are counted in coverage.md and written to missing.tsv and
 rejected.jsonl. With --strict-coverage 0.99 it fails where less than that share of a split can be read. Clips are
 checked in shards of 50,000, and a run that was stopped goes on with the first shard that was not finished.
@@ -112,10 +113,11 @@ def run(args: argparse.Namespace) -> int:
     whole = several and (hasattr(recipe, "inputs") or not place.is_dir())
     state = fingerprint(recipe, folder if whole else place)
     expected = {name: {} if (place / synthetic.MARK).is_file() else _expected(recipe, name) for name in jobs}
+    seconds = getattr(recipe, "LENGTHS", prepare.LENGTHS)
     rows, failed = [], []
     for name, (out, maker) in jobs.items():
         try:
-            rows.append(_prepare_one(name, out, partial(_told, maker, place), expected[name], state, args.nj))
+            rows.append(_prepare_one(name, out, partial(_told, maker, place), expected[name], state, args.nj, seconds))
             if short := rows[-1].lacking(args.strict_coverage):
                 raise DataError(f"--strict-coverage {args.strict_coverage}: {'; '.join(short)}; see {out}/missing.tsv")
         except (DataError, OSError) as error:
@@ -130,7 +132,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _prepare_one(
-    name: str, out: Path, maker: Callable[[], Iterable[Clip]], expected: dict[str, int], state: str, nj: int
+    name: str,
+    out: Path,
+    maker: Callable[[], Iterable[Clip]],
+    expected: dict[str, int],
+    state: str,
+    nj: int,
+    seconds: tuple[float, float],
 ) -> Coverage:
     marker = out / MARKER
     if marker.is_file() and json.loads(marker.read_text(encoding="utf-8")).get("state") == state:
@@ -139,7 +147,7 @@ def _prepare_one(
         return coverage
     marker.unlink(missing_ok=True)
     begun = time.monotonic()
-    coverage = prepare.prepare(maker(), out, name, expected, nj)
+    coverage = prepare.prepare(maker(), out, name, expected, nj, seconds)
     prepare.warn(coverage)
     kept = sum(row["kept"] for row in coverage.splits.values())
     logging.info("%s: %d clips, %.1f minutes, in %.1f s", coverage.source, kept, coverage.seconds / 60,

@@ -186,6 +186,16 @@ def _voxceleb_speaker(row: Row) -> Item:
     return Item(speaker, (f"voxceleb:{speaker}", *_video(video)))
 
 
+def _voxceleb2_speaker(row: Row) -> Item | None:
+    """Of the test part, whose speakers shall be unheard of."""
+    speaker, part = row.text("VoxCeleb2 ID"), row.text("Set")
+    if not (speaker.startswith("id") and speaker[2:].isdigit()):
+        raise row.fault("VoxCeleb2 ID", f"expected id00012 or the like, got {speaker!r:.80}")
+    if part not in ("dev", "test"):
+        raise row.fault("Set", f"expected dev or test, got {part!r:.80}")
+    return Item(speaker, (f"voxceleb:{speaker}",)) if part == "test" else None
+
+
 def _utterance(row: Row, column: str) -> list[str]:
     parts = speech_origin("voxceleb", row.text(column)).partition(":")[2].split("/")
     if not parts[0].startswith("id") or not parts[0][2:].isdigit():
@@ -299,6 +309,10 @@ SETS: dict[str, list[EvaluationSet]] = {
                       partial(read_table, columns=["path"], header=["split", "path"], delimiter=" "), _voxceleb),
         EvaluationSet("voxceleb1-verification", _anywhere("veri_test.txt", "veri_test2.txt"), 40, _voxceleb_rows,
                       _voxceleb_speaker),
+    ],
+    "voxceleb2": [
+        EvaluationSet("voxceleb2-verification", _anywhere("vox2_meta.csv"), 118, _table("VoxCeleb2 ID", "Set"),
+                      _voxceleb2_speaker)
     ],
     "wavcaps": [
         EvaluationSet(f"wavcaps-{name}", tuple(f"{place}/blacklist_exclude_{pattern}.json" for place in _BLACKLISTS),

@@ -16,6 +16,7 @@ from audiotext.data.corpus import DataError
 from audiotext.data.resample import resample
 from audiotext.data.roots import located
 
+AAC = (".m4a", ".aac", ".mp4")  # what libsndfile has no decoder for
 _SLACK = 0.1  # seconds by which a file may end before its manifest says, as coded formats do
 
 
@@ -25,6 +26,14 @@ class AudioError(DataError):
     def __init__(self, message: str, kind: str = "undecodable"):
         super().__init__(message)
         self.kind = kind
+
+
+def why_unreadable(path: str | Path, error: Exception) -> str:
+    """What a person can do about a file that libsndfile refused with ``error``."""
+    if Path(path).suffix.lower() not in AAC:
+        return str(error)
+    flac = Path(path).with_suffix(".flac").name
+    return f"libsndfile has no AAC decoder; convert it: ffmpeg -i {Path(path).name} -ac 1 -ar 16000 {flac}"
 
 
 def read_audio(
@@ -54,7 +63,7 @@ def read_audio(
         raise
     except (RuntimeError, OSError, TypeError, ValueError) as error:
         missing = contents is None and not Path(path).exists()
-        reason = "no such file" if missing else str(error)
+        reason = "no such file" if missing else why_unreadable(path, error)
         raise AudioError(f"{path}: cannot be decoded: {reason}", "missing" if missing else "undecodable") from None
     if not len(samples) or len(samples) < count - _SLACK * rate:
         found, wanted = len(samples) / rate, duration or 0

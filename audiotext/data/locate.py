@@ -98,6 +98,10 @@ class Recordings:
     def __len__(self) -> int:
         return len(self._paths)
 
+    def names(self) -> set[str]:
+        """The stems of all of them."""
+        return set(self._paths)
+
     def find(self, stems: Iterable[str], expected: Path) -> Path:
         """The file of the first of ``stems`` that is there, else ``expected``, which coverage then counts missing."""
         return next((self._paths[stem] for stem in stems if stem in self._paths), expected)

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
+from audiotext.data.audio import why_unreadable
 from audiotext.data.checked import Checked, Seen, Shards, confirmed, equal_recordings, shard_key
 from audiotext.data.corpus import DOMAINS, Clip, DataError, Decoded, Rejected, clean_captions, write_lines
 from audiotext.data.digest import file_sha256
@@ -30,6 +31,7 @@ from audiotext.data.progress import progress
 
 MISSING = "missing file: no such file"
 WORK = ".work"  # in the output folder, while it is being made
+LENGTHS = (0.1, 30.0)  # seconds: the shortest and the longest clip that is kept
 SILENCE = 1e-3  # peak amplitude; quieter is below -60 dB of full scale
 
 
@@ -83,7 +85,7 @@ def prepare(
     source: str = "",
     expected: dict[str, int] | None = None,
     nj: int = 1,
-    seconds: tuple[float, float] = (0.1, 30.0),
+    seconds: tuple[float, float] = LENGTHS,
     shard_clips: int = 50_000,
 ) -> Coverage:
     """Check ``clips`` and write out/{cuts.jsonl, rejected.jsonl, missing.tsv, coverage.json}.
@@ -335,7 +337,7 @@ def decode(job: tuple[str, float, float | None, float | None, tuple[float, float
             file.seek(min(total, round(start * rate)))
             wave = file.read(round(length * rate), dtype="float32", always_2d=True)
     except (RuntimeError, OSError, ValueError) as error:
-        return Decoded(f"unreadable: {error}")
+        return Decoded(f"unreadable: {why_unreadable(path, error)}")
     if estimated:
         total, length = len(wave) + round(start * rate), len(wave) / rate
     if not len(wave) or len(wave) < 0.99 * length * rate - 1:

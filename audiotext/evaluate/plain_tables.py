@@ -22,6 +22,9 @@ class Plain:
 
 PLAIN = {
     "verification": Plain("Verification", "EER", "low", "Equal error rate, low is good; guessing gives 50."),
+    "transcription": Plain(
+        "Transcription", "WER", "low", "Word error rate of CTC on frozen frames, low is good; saying nothing gives 100."
+    ),
 }
 
 

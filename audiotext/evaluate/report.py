@@ -114,6 +114,9 @@ def summary(results: Sequence[Result]) -> Table:
     for way in ("trained", "likelihood"):
         column = Column(f"choice {way}", f"choice, {ANSWERED[way]}")
         columns.append((column, lambda m, w=way: _pick(results, m, "choice", w, "all", "choice_accuracy")))
+    for part in sorted({part for r in results if r.kind == "transcription" for part in r.scores}):
+        column = Column(f"WER {part}", f"WER, {part}", best="low")
+        columns.append((column, lambda m, p=part: _pick(results, m, "transcription", p, "WER")))
     rows = [Row(name, {c.key: find(name) for c, find in columns}) for name in models(results)]
     filled = [c for c, _ in columns if any(row.cells[c.key] is not None for row in rows)]
     return Table("At a glance", filled, rows, ["Averages are over the tasks of the tables below. CIDEr-D is 0 to 10."])

@@ -25,6 +25,12 @@ def mean(columns: Columns, weights: Array) -> Array:
     return weights @ columns["value"].astype(np.float64) / weights.sum(1)
 
 
+def ratio(columns: Columns, weights: Array) -> Array:
+    """Sum of the column ``value`` (N,) by that of ``size`` (N,), a count: an error rate of items of any length."""
+    value, size = (weights @ columns[name].astype(np.float64) for name in ("value", "size"))
+    return value / np.maximum(size, 1)
+
+
 def median(columns: Columns, weights: Array) -> Array:
     """Of the column ``value`` (N,): the mean of the two middle ones where the total weight is even."""
     order = np.argsort(columns["value"], kind="stable")
@@ -160,6 +166,7 @@ def meteor(columns: Columns, weights: Array) -> Array:
 
 STATISTICS: dict[str, Callable[[Columns, Array], Array]] = {
     "mean": mean,
+    "ratio": ratio,
     "median": median,
     "balanced_accuracy": balanced_accuracy,
     "mAP": mean_average_precision,

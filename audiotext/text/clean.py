@@ -76,6 +76,12 @@ def normalise(text: str) -> str:
     return " ".join(folded.translate(_WORDS).split())
 
 
+def normalise_transcript(text: str) -> str:
+    """``normalise`` that keeps apostrophes, by which words are spelt (don't, o'clock); one alone is no word."""
+    spelt = ("'".join(map(normalise, word.split("'"))) for word in text.replace("\u2019", "'").split())
+    return " ".join(word for word in " ".join(spelt).split() if word.strip("'"))
+
+
 def rejection(text: object, spoken: bool = False) -> str | None:
     """The named rule by which ``text`` cannot be a caption, or None.
 

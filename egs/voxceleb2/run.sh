@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# VoxCeleb2: who of 5,994 celebrities speaks, by a split of our own, and whether two utterances are of one speaker.
+#
+# Usage: egs/voxceleb2/run.sh --model DIR [--corpus DIR | --corpus toy] [--option value]...
+#
+# Stages
+#   0  prepare the corpus         1  features         2  evaluate, encoder frozen         3  report
+#
+#   --model DIR                  a model folder, such as ../captionstew/exp/contrastive/model
+#   --corpus download            the corpus as published (README.md says where from), or toy: synthesised, for tests
+#   --stage 0 --stop-stage 3     first and last stage
+#   --name NAME                  the model's name in the results (default: that of its pretraining run)
+#   --tasks "conf/*.yaml"        what to evaluate
+#   --evaluate-args "--set probe.seeds=[0]"    more arguments of audiotext evaluate
+#   --nj N                       processes that prepare and extract (default: all cores)
+#   --data data/corpus --exp exp     where things go (data/toy, exp/toy for the toy corpus)
+stage=0
+stop_stage=3
+model=""
+corpus=download
+name=""
+tasks="conf/*.yaml"
+evaluate_args=""
+nj=$(env -u OMP_NUM_THREADS nproc)
+data=""
+exp=""
+
+# shellcheck source=../common/recipe.sh
+. "$(dirname "$0")/../common/recipe.sh" "$@"
+# shellcheck source=../common/downstream.sh
+. ../common/downstream.sh
