@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from audiotext.head.projection import Projection
 from audiotext.text import decoder as _decoder  # noqa: F401
 from audiotext.text import encoder as _encoder  # noqa: F401
 from audiotext.text.base import TEXT_DECODERS, TEXT_ENCODERS
+from audiotext.text.search import Nucleus
 from audiotext.text.tokenizer import Tokenizer
 from audiotext.types import EncoderOutput, Padded
 
@@ -108,11 +109,21 @@ class AudioTextModel(nn.Module):
         """Texts -> unit vectors in the shared space (B, E)."""
         return nn.functional.normalize(self.project_text(texts).float(), dim=-1)
 
-    def generate(self, output: EncoderOutput, beam: int = 1, max_tokens: int = 32) -> list[str]:
-        """Caption each clip of an encoder output; greedy for ``beam`` 1."""
+    def generate(
+        self,
+        output: EncoderOutput,
+        beam: int = 1,
+        max_tokens: int = 32,
+        nucleus: Nucleus | None = None,
+        numbers: Sequence[int] | None = None,
+    ) -> list[str]:
+        """Caption each clip of an encoder output; greedily for ``beam`` 1, or drawn from a ``nucleus``.
+
+        ``numbers`` of the clips decide their draws; without them their places in the batch do.
+        """
         self._require("text_decoder", "generate captions")
         ids = self.text_decoder.generate(
-            output, self.tokenizer.bos_id, self.tokenizer.eos_id, max_tokens=max_tokens, beam=beam
+            output, self.tokenizer.bos_id, self.tokenizer.eos_id, max_tokens, beam, nucleus=nucleus, numbers=numbers
         )
         return self.tokenizer.decode(ids)
 

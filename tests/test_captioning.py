@@ -1,5 +1,6 @@
 """Captioning and question answering on planted frames: what the frames tell is said, what they hide is not."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,9 +20,12 @@ from audiotext.evaluate.embed import EvalClip, FrozenFrames
 from audiotext.evaluate.fit import FitConfig
 from audiotext.evaluate.language import LanguageConfig
 from audiotext.evaluate.question import QuestionTask, question_kind
+from audiotext.evaluate.report import captioning_table
+from audiotext.evaluate.results import Result
 from audiotext.metric import caption_tools
 from audiotext.metric.caption_tools import Tool, ToolError
 from audiotext.text.decoder import TransformerTextDecoderConfig
+from audiotext.text.search import Nucleus
 from audiotext.text.tokenizer import Tokenizer
 from audiotext.types import EncoderOutput
 
@@ -131,11 +135,25 @@ def test_seeds_give_mean_and_deviation(planted):
     assert set(scores["trained"]["greedy"]["bleu1"]) == {"mean", "std", "values"}
 
 
+def test_a_nucleus_is_scored_beside_greedy_and_beam_whatever_the_batch(planted):
+    task = CaptioningTask(language=language(epochs=2), nucleus=Nucleus(0.95), seeds=[0, 1])
+    outcome, alone = (replace(task, batch_size=size).run(planted, task.protocol(planted)) for size in (64, 1))
+    assert list(outcome.scores["trained"]) == ["greedy", "beam", "nucleus"]
+    assert outcome.scores == alone.scores and outcome.details["nucleus"] == "0.95"
+    drawn = outcome.items["trained/nucleus/cider_d"]
+    assert len(drawn.runs) == 2 and "trained_nucleus" in outcome.details["examples"][0]
+    assert "drawn once a seed by nucleus sampling, top-p 0.95" in task.protocol(planted).description
+    tree = {"task": "captioning", "kind": "captioning", "model": "m"}
+    result = Result(planted.folder, tree | {"scores": outcome.scores, "details": outcome.details})
+    rows = "\n".join(captioning_table([result]).lines())
+    assert "m, decoder trained here, nucleus 0.95" in rows and "m, decoder trained here, greedy " in rows
+
+
 def test_the_models_own_decoder_is_scored_directly(planted, outcome):
     class Model:
         text_decoder = object()
 
-        def generate(self, output: EncoderOutput, beam, max_tokens):
+        def generate(self, output: EncoderOutput, max_tokens, numbers, beam):
             return ["a dog barks twice"] * len(output.lengths)
 
     context = SimpleNamespace(model=Model())

@@ -12,6 +12,7 @@ from audiotext.evaluate.causal_lm import CausalLMConfig, LoraConfig, LoraLinear,
 from audiotext.evaluate.embed import FrozenFrames
 from audiotext.evaluate.fit import FitConfig
 from audiotext.evaluate.language import LANGUAGE_MODELS, Example, train_decoder
+from audiotext.text.search import Nucleus
 
 try:
     transformers = load_transformers()
@@ -94,6 +95,16 @@ def test_a_clip_alone_and_in_a_batch_are_the_same(folder, adapter):
     assert together == pytest.approx(model.log_likelihood(frames, examples, batch=1), abs=1e-5)
     prompts = [e.prompt for e in examples]
     assert model.generate(frames, range(6), prompts, batch=6) == model.generate(frames, range(6), prompts, batch=1)
+
+
+@needs_transformers
+def test_a_nucleus_draws_by_number_whatever_the_batch(folder):
+    model, frames = built(config(folder)), planted(6)
+    ask = [*range(6), *range(6)], ["what?"] * 12
+    drawn = model.generate(frames, *ask, batch=8, nucleus=Nucleus(0.99, temperature=2.0))
+    assert drawn == model.generate(frames, *ask, batch=1, nucleus=Nucleus(0.99, temperature=2.0))
+    assert drawn[:6] != drawn[6:] and all(len(text.split()) <= 3 for text in drawn)
+    assert model.generate(frames, *ask, nucleus=Nucleus(1e-9)) == model.generate(frames, *ask)
 
 
 @needs_transformers

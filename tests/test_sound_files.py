@@ -80,6 +80,20 @@ def test_describe_says_captions_labels_texts_and_keeps_vectors(world, tmp_path, 
     assert str(files[1]) in capsys.readouterr().out
 
 
+def test_describe_draws_captions_from_a_nucleus(world, tmp_path, capsys):
+    said = []
+    for p in ("1", "1", "1e-9"):
+        assert run("describe", world, "text", "--nucleus", p, "--out", tmp_path / "out", "--", world / "sounds") == 0
+        said.append([json.loads(line)["caption"] for line in (tmp_path / "out").read_text().splitlines()])
+    assert run("describe", world, "text", "--beam", "1", "--out", tmp_path / "out", "--", world / "sounds") == 0
+    greedy = [json.loads(line)["caption"] for line in (tmp_path / "out").read_text().splitlines()]
+    assert said[0] == said[1] != greedy and said[2] == greedy
+    assert run("describe", world, "bare", "--nucleus", "0.9", "--vectors", tmp_path / "v", "--", world / "sounds") == 1
+    assert "no text decoder" in capsys.readouterr().err
+    assert run("describe", world, "text", "--nucleus", "1.5", "--", world / "sounds") == 1
+    assert "top_p must be in (0, 1]" in capsys.readouterr().err
+
+
 def test_search_ranks_by_cosine_from_files_and_from_vectors(world, tmp_path, capsys):
     files = sorted((world / "sounds").rglob("*.*"))
     files = [f for f in files if f.suffix != ".txt"]

@@ -29,6 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--texts", type=Path, metavar="FILE", help="texts to choose from, one a line, as they are")
     parser.add_argument("--top", type=int, default=3, metavar="N", help="labels and texts to show (default: 3)")
     parser.add_argument("--beam", type=int, default=4, metavar="N", help="caption search; 0: no caption (default: 4)")
+    parser.add_argument("--nucleus", type=float, metavar="P",
+                        help="draw captions instead, each word from the likeliest that hold P, as 0.9")  # fmt: skip
     parser.add_argument("--longest", type=float, default=30.0, metavar="SECONDS",
                         help="longer files are taken in equal parts (default: 30)")  # fmt: skip
     parser.add_argument("--out", type=Path, metavar="FILE", help="write all of it as JSON lines")
@@ -40,12 +42,14 @@ def run(args: argparse.Namespace) -> int:
     from audiotext.data.corpus import write_lines
     from audiotext.evaluate.sound_files import describe_files, find_sound_files, save_vectors
     from audiotext.hub import load_model
+    from audiotext.text.search import Nucleus
 
     files = find_sound_files(args.files)
     model = load_model(args.model, args.device)
     choices = choose_from(args, model)
-    beam = args.beam if model.text_decoder is not None else 0
-    described = describe_files(model, files, args.longest, beam)
+    nucleus = Nucleus(args.nucleus) if args.nucleus is not None else None
+    beam = 1 if nucleus else args.beam if model.text_decoder is not None else 0
+    described = describe_files(model, files, args.longest, beam, nucleus=nucleus)
     rows = []
     for i, part in enumerate(described.parts):
         row = {"path": part.path, "start": round(part.start, 3), "seconds": round(part.seconds, 3)}

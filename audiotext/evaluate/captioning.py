@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
@@ -25,12 +25,14 @@ from audiotext.evaluate.protocol import EVALUATIONS, Evaluation, Outcome, Protoc
 from audiotext.metric.caption import caption_scores
 from audiotext.metric.caption_tools import require, tool_protocol, tool_versions
 from audiotext.text.clean import normalise
+from audiotext.text.search import Nucleus
 
 LOG = logging.getLogger(__name__)
 DESCRIPTION = (
-    "Encoder frozen. The same small decoder is trained on whole-clip frames (standardised over training) of {train}, "
-    "one caption per clip and visit drawn at random; the epoch is chosen by greedy CIDEr-D on {valid}; {test} is "
-    "captioned once, greedily and with beam {beam}. 'direct' is the model's own decoder where pretraining gave one. "
+    "Encoder frozen. The same adapter and language model ({language.words}) are trained on whole-clip frames "
+    "(standardised over training) of {train}, one caption per clip and visit drawn at random; the epoch is chosen by "
+    "greedy CIDEr-D on {valid}; {test} is captioned once, greedily and with beam {beam}{sampled}. 'direct' is the "
+    "model's own decoder where pretraining gave one. "
     "References: every caption of the clip but those of the styles left out ({styles}). Texts are normalised (NFKC, "
     "lower case, punctuation to spaces) and split at spaces, for every score; published ones are often taken on Penn "
     "Treebank tokens. BLEU, ROUGE-L and CIDEr-D are those of the COCO caption tools (document frequencies from the "
@@ -52,6 +54,8 @@ class CaptioningTask(Evaluation):
     """Caption styles that are neither targets nor references: a model of sound cannot guess words that were spoken."""
     language: Any = part(LANGUAGE_MODELS, "decoder")
     beam: int = 4
+    nucleus: Nucleus | None = None
+    """Captions are drawn as well, by nucleus sampling."""
     batch_size: int = 64
     """Clips that are captioned at a time."""
     examples: int = 12
@@ -76,13 +80,22 @@ class CaptioningTask(Evaluation):
         deciding = [*self.captions(context, self.train), *self.captions(context, self.valid)]
         styles = ", ".join(self.leave_out_styles) or "none"
         tools = f"{told} " if (told := tool_protocol(self.tools)) else ""
+        sampled = f", and drawn once a seed by nucleus sampling, top-p {self.nucleus}" if self.nucleus else ""
+        words = {"styles": styles, "tools": tools, "sampled": sampled}
         return Protocol(
             task="captioning",
-            description=DESCRIPTION.format(**vars(self) | {"styles": styles, "tools": tools}),
+            description=DESCRIPTION.format(**vars(self) | words),
             select_on=tuple(deciding),
             report_on=tuple(self.captions(context, self.test)),
             manifests=(self.train, self.valid, self.test),
         )
+
+    def searches(self, seed: int = 0) -> dict[str, dict[str, Any]]:
+        """Name of each way in which captions are written -> options of ``generate``; draws differ by ``seed``."""
+        found: dict[str, dict[str, Any]] = {"greedy": {"beam": 1}, "beam": {"beam": self.beam}}
+        if self.nucleus is not None:
+            found["nucleus"] = {"nucleus": replace(self.nucleus, seed=self.nucleus.seed + seed)}
+        return found
 
     def settings(self, context: Context) -> dict:
         return super().settings(context) | self.language.facts(context)
@@ -95,15 +108,14 @@ class CaptioningTask(Evaluation):
         frames = {name: found.standardised(*scale) for name, found in raw.items()}
         ids = frames[self.test].ids
         references = [captions[self.test][i] for i in ids]
-        trained: dict[str, list[list[str]]] = {"greedy": [], "beam": []}
+        trained: dict[str, list[list[str]]] = {search: [] for search in self.searches()}
         chosen = []
         for seed in self.seeds:
             decoder, report = self._train(context, frames, captions, seed)
             chosen.append({"seed": seed, "epoch": report.best_epoch, "valid_cider_d": report.best_score})
-            for search, beam in (("greedy", 1), ("beam", self.beam)):
-                trained[search].append(
-                    decoder.generate(frames[self.test], range(len(ids)), beam=beam, batch=self.batch_size)
-                )
+            for search, options in self.searches(seed).items():
+                texts = decoder.generate(frames[self.test], range(len(ids)), batch=self.batch_size, **options)
+                trained[search].append(texts)
         said = {"trained": trained, "baseline": self._baselines(context, captions, ids)}
         direct = self._direct(context, raw[self.test])
         said |= {"direct": direct} if direct else {}
@@ -114,6 +126,7 @@ class CaptioningTask(Evaluation):
         details = {
             "chosen": chosen,
             "beam": self.beam,
+            **({"nucleus": str(self.nucleus)} if self.nucleus else {}),
             "references_per_clip": sum(map(len, references)) / len(references),
             "references": self._reference_counts(context, captions[self.test]),
             "training_clips": len(frames[self.train]),
@@ -156,11 +169,12 @@ class CaptioningTask(Evaluation):
         order = sorted(range(len(frames)), key=lambda i: len(frames.frames[i]))
         said: dict[str, list[list[str]]] = {}
         with torch.no_grad():
-            for search, beam in (("greedy", 1), ("beam", self.beam)):
+            for search, options in self.searches().items():
                 texts = [""] * len(frames)
                 for start in range(0, len(order), self.batch_size):
                     rows = order[start : start + self.batch_size]
-                    found = context.model.generate(frames.output(rows), beam, self.language.max_tokens)
+                    options |= {"max_tokens": self.language.max_tokens, "numbers": rows}
+                    found = context.model.generate(frames.output(rows), **options)
                     for i, text in zip(rows, found, strict=True):
                         texts[i] = text
                 said[search] = [texts]

@@ -25,6 +25,7 @@ from audiotext.evaluate.context import Context
 from audiotext.evaluate.embed import FrozenFrames
 from audiotext.evaluate.fit import FitConfig
 from audiotext.evaluate.language import LANGUAGE_MODELS, Example, LanguageModel
+from audiotext.text.search import Nucleus
 from audiotext.types import length_mask
 
 PACKAGE = "package:"
@@ -68,6 +69,11 @@ class CausalLMConfig:
     def __post_init__(self) -> None:
         if "{prompt}" not in self.template:
             raise ConfigError(f"template must hold {{prompt}}, got {self.template!r}")
+
+    @property
+    def words(self) -> str:
+        """How a protocol speaks of it."""
+        return f"{self.model}, {'frozen' if self.lora is None else 'low-rank updates of it'}"
 
     def tokenizer(self, context: Context) -> Any:
         """The language model's own."""
@@ -153,7 +159,13 @@ class CausalLM(LanguageModel):
 
     @torch.no_grad()
     def generate(
-        self, frames: FrozenFrames, clips: Sequence[int], prompts: Sequence[str] = (), beam: int = 1, batch: int = 64
+        self,
+        frames: FrozenFrames,
+        clips: Sequence[int],
+        prompts: Sequence[str] = (),
+        beam: int = 1,
+        batch: int = 64,
+        nucleus: Nucleus | None = None,
     ) -> list[str]:
         texts = [""] * len(clips)
         order = sorted(range(len(clips)), key=lambda i: (len(frames.frames[clips[i]]), i))
@@ -169,7 +181,8 @@ class CausalLM(LanguageModel):
                 attention_mask=length_mask(lengths, longest).flip(1).long(),
                 max_new_tokens=self.config.max_tokens,
                 num_beams=beam,
-                do_sample=False,
+                do_sample=False,  # a nucleus draws by itself, for each text by its own stream
+                logits_processor=[_Sampler(nucleus, chosen, self.config.max_tokens)] if nucleus else None,
                 eos_token_id=self.eos,
                 pad_token_id=self.eos,
             )
@@ -190,6 +203,18 @@ class CausalLM(LanguageModel):
 
     def _embed(self, ids: Sequence[int]) -> Tensor:
         return self.model.get_input_embeddings()(torch.tensor(ids, dtype=torch.int64, device=self.config.device))
+
+
+class _Sampler:
+    """Leaves of every row's scores one token, which ``nucleus`` draws; greedy search then takes it."""
+
+    def __init__(self, nucleus: Nucleus, numbers: Sequence[int], max_tokens: int):
+        self.nucleus, self.draws, self.time = nucleus, nucleus.draws(numbers, max_tokens), 0
+
+    def __call__(self, ids: Tensor, scores: Tensor) -> Tensor:
+        tokens = self.nucleus.choose(scores, self.draws[:, self.time])
+        self.time += 1
+        return torch.full_like(scores, -torch.inf).scatter(1, tokens[:, None], 0.0)
 
 
 def locate(model: str) -> Path:

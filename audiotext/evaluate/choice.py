@@ -20,9 +20,10 @@ from audiotext.evaluate.question import Asked, Metric, QuestionTask, by_kind, pl
 from audiotext.metric.choice import choice_match, tokens
 
 DESCRIPTION = (
-    "Encoder frozen. An adapter over whole-clip frames (standardised over training) and a language model are trained "
-    "on {train}, the question as prompt and the loss on the answer; the epoch is chosen by exact match on {valid}; "
-    "both may be of another corpus than {test}, of which nothing is then trained on. 'trained': {test} is answered "
+    "Encoder frozen. An adapter over whole-clip frames (standardised over training) and a language model "
+    "({language.words}) are trained on {train}, the question as prompt and the loss on the answer; the epoch is chosen "
+    "by exact match on {valid}; both may be of another corpus than {test}, of which nothing is then trained on. "
+    "'trained': {test} is answered "
     "freely and the answer is matched to the choices as MMAU does (all tokens of the right choice, none that only "
     "wrong choices have); the choices are part of the prompt: {with_choices}. 'likelihood': the choice of the highest "
     "mean log-probability a token, its end included; among equals the wrong one. 'deaf': the same with the training "

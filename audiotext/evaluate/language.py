@@ -6,18 +6,21 @@ import functools
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from audiotext.config import Registry, part
+from audiotext.config import ConfigError, Registry, part
 from audiotext.evaluate.adapter import ADAPTERS
 from audiotext.evaluate.context import Context
 from audiotext.evaluate.embed import FrozenFrames
 from audiotext.evaluate.fit import FitConfig, FitReport, fit, seeded
+from audiotext.evaluate.start import Start
 from audiotext.text import decoder as _decoder  # noqa: F401  registers it
 from audiotext.text.base import TEXT_DECODERS
+from audiotext.text.search import Nucleus
 from audiotext.text.tokenizer import Tokenizer
 from audiotext.types import Padded
 
@@ -35,13 +38,39 @@ class LanguageConfig:
     label_smoothing: float = 0.1
     max_tokens: int = 32
     """Longest text that is learnt or generated, in tokens."""
+    start: Path | None = None
+    """Model folder whose text decoder, with its weights and its tokenizer, takes the place of ``decoder``."""
+    train: Literal["all", "cross_attention"] = "all"
+    """How much of the decoder is trained; with ``cross_attention`` the rest stays as it is in ``start``."""
+
+    def __post_init__(self) -> None:
+        if self.start is not None:
+            self.decoder = None
+        elif self.train != "all":
+            raise ConfigError(
+                f"train: {self.train} needs start, a model folder with a text decoder: one that is random and stays so "
+                "writes nothing"
+            )
+
+    @functools.cached_property
+    def started(self) -> Start | None:
+        return Start.of(self.start) if self.start is not None else None
+
+    @property
+    def words(self) -> str:
+        """How a protocol speaks of it."""
+        if self.start is None:
+            return "a small decoder, random at first"
+        trained = "all of it" if self.train == "all" else "its cross-attention alone"
+        return f"the decoder of {self.start}, pretrained with that model's encoder; {trained}"
 
     def tokenizer(self, context: Context) -> Tokenizer:
-        return context.tokenizer
+        return self.started.tokenizer if self.started else context.tokenizer
 
     def facts(self, context: Context) -> dict[str, str]:
         """What decides the score besides this configuration: part of the settings that make a result stale."""
-        return {"tokenizer": hashlib.sha256(context.tokenizer.__getstate__()).hexdigest()[:16]}
+        found = {"tokenizer": hashlib.sha256(self.tokenizer(context).__getstate__()).hexdigest()[:16]}
+        return found | ({"start": self.started.content_hash} if self.started else {})
 
     def build(self, input_dim: int, tokenizer: Tokenizer) -> FrameDecoder:
         return FrameDecoder(self, input_dim, tokenizer)
@@ -64,9 +93,18 @@ class LanguageModel(nn.Module):
         raise NotImplementedError
 
     def generate(
-        self, frames: FrozenFrames, clips: Sequence[int], prompts: Sequence[str] = (), beam: int = 1, batch: int = 64
+        self,
+        frames: FrozenFrames,
+        clips: Sequence[int],
+        prompts: Sequence[str] = (),
+        beam: int = 1,
+        batch: int = 64,
+        nucleus: Nucleus | None = None,
     ) -> list[str]:
-        """One text per member of ``clips`` (positions among ``frames``, repeats allowed), in their order."""
+        """One text per member of ``clips`` (positions among ``frames``, repeats allowed), in their order.
+
+        Searched with ``beam``, or drawn from ``nucleus``: of each text by its place in ``clips``, whatever the batch.
+        """
         raise NotImplementedError
 
     def loss(self, frames: FrozenFrames, examples: Sequence[Example]) -> Tensor:
@@ -87,13 +125,16 @@ class LanguageModel(nn.Module):
 
 
 class FrameDecoder(LanguageModel):
-    """Adapter and small decoder, both trained here."""
+    """Adapter and small decoder; both are trained here, or of a decoder that existed already its cross-attention."""
 
     def __init__(self, config: LanguageConfig, input_dim: int, tokenizer: Tokenizer):
         super().__init__()
         self.config, self.tokenizer = config, tokenizer
         self.adapter = config.adapter.build(input_dim)
-        self.decoder = config.decoder.build(tokenizer.vocab_size, config.adapter.dim)
+        if config.started is None:
+            self.decoder = config.decoder.build(tokenizer.vocab_size, config.adapter.dim)
+        else:
+            self.decoder = config.started.build(config.adapter.dim, config.train == "cross_attention")
         self._ids = functools.cache(tokenizer.ids)
 
     def token_losses(self, frames: FrozenFrames, examples: Sequence[Example]) -> tuple[Tensor, Tensor]:
@@ -118,7 +159,13 @@ class FrameDecoder(LanguageModel):
 
     @torch.no_grad()
     def generate(
-        self, frames: FrozenFrames, clips: Sequence[int], prompts: Sequence[str] = (), beam: int = 1, batch: int = 64
+        self,
+        frames: FrozenFrames,
+        clips: Sequence[int],
+        prompts: Sequence[str] = (),
+        beam: int = 1,
+        batch: int = 64,
+        nucleus: Nucleus | None = None,
     ) -> list[str]:
         order = sorted(range(len(clips)), key=lambda i: (len(frames.frames[clips[i]]), i))
         texts = [""] * len(clips)
@@ -126,9 +173,8 @@ class FrameDecoder(LanguageModel):
             rows = order[start : start + batch]
             memory = self.adapter(frames.output([clips[i] for i in rows]))
             prompt = _padded([self._ids(prompts[i]) for i in rows]) if prompts else None
-            ids = self.decoder.generate(
-                memory, self.tokenizer.bos_id, self.tokenizer.eos_id, self.config.max_tokens, beam, prompt
-            )
+            bos, eos = self.tokenizer.bos_id, self.tokenizer.eos_id
+            ids = self.decoder.generate(memory, bos, eos, self.config.max_tokens, beam, prompt, nucleus, rows)
             for i, text in zip(rows, self.tokenizer.decode(ids), strict=True):
                 texts[i] = text
         return texts

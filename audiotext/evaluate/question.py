@@ -25,10 +25,11 @@ from audiotext.metric.answer import exact_match, token_f1
 from audiotext.text.clean import normalise
 
 DESCRIPTION = (
-    "Encoder frozen. An adapter over whole-clip frames (standardised over training) and a language model are trained "
-    "on {train}, one question per clip and visit drawn at random, the question as prompt and the loss on the "
-    "answer; the epoch is chosen by exact match on {valid}; {test} is answered once, freely. Exact match and token F1 "
-    "as in SQuAD, on normalised text without articles; an empty answer is wrong, and counted. The blind baseline gives "
+    "Encoder frozen. An adapter over whole-clip frames (standardised over training) and a language model "
+    "({language.words}) are trained on {train}, one question per clip and visit drawn at random, the question as "
+    "prompt and the loss on the answer; the epoch is chosen by exact match on {valid}; {test} is answered once, "
+    "freely. Exact match and token F1 as in SQuAD, on normalised text without articles; an empty answer is wrong, and "
+    "counted. The blind baseline gives "
     "the commonest training answer to each question."
 )
 

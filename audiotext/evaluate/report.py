@@ -265,7 +265,7 @@ def captioning_table(results: Sequence[Result]) -> Table:
         for result in mine:
             for part, words in (("trained", "decoder trained here"), ("direct", "own decoder")):
                 for search in result.scores.get(part, {}):
-                    shown = search if search != "beam" else f"beam {result.details.get('beam', '')}".strip()
+                    shown = f"{search} {result.details.get(search, '')}".strip()  # beam 4, nucleus 0.9
                     rows.append(Row(f"{prefix}{result.model}, {words}, {shown}", result.scores_below(part, search)))
     absent = [name for name in TITLES if not any(row.cells.get(name) for row in rows)]
     notes = [

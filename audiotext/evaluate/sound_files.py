@@ -24,6 +24,7 @@ from audiotext.data.progress import progress
 from audiotext.evaluate.embed import pad
 from audiotext.evaluate.lit import ModelSpace, Space
 from audiotext.model import AudioTextModel
+from audiotext.text.search import Nucleus
 
 LOG = logging.getLogger(__name__)
 _SHORTEST = 0.1  # seconds, as in preparation
@@ -74,13 +75,14 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def describe_files(
-    model: AudioTextModel, files: Sequence[Path], longest: float = 30.0, beam: int = 0, batch: int = 8
-) -> Described:
+    model: AudioTextModel, files: Sequence[Path], longest: float = 30.0, beam: int = 0, batch: int = 8,
+    nucleus: Nucleus | None = None,
+) -> Described:  # fmt: skip
     """What ``model`` makes of ``files``; a file over ``longest`` seconds is taken in equal parts that are not.
 
-    beam: candidates of the caption search, 1 for the likeliest word each time, 0 to write none. A file that cannot be
-    read is logged and left out. Raises DataError where none can be, ConfigError where a model without a text decoder is
-    asked for captions.
+    beam: candidates of the caption search, 1 for the likeliest word each time, 0 to write none. nucleus: with a beam of
+    1, words are drawn, by the number of the part. A file that cannot be read is logged and left out. Raises DataError
+    where none can be, ConfigError where a model without a text decoder is asked for captions.
     """
     if beam and model.text_decoder is None:
         raise ConfigError("the model has no text decoder and writes no captions; one pretrained by captioning has")
@@ -94,10 +96,10 @@ def describe_files(
             LOG.warning("left out: %s", error)
             described.unread.append((str(file), str(error)))
         while len(waiting) >= batch:
-            rows.append(_batch(model, waiting[:batch], beam, described))
+            rows.append(_batch(model, waiting[:batch], beam, nucleus, described))
             del waiting[:batch]
     if waiting:
-        rows.append(_batch(model, waiting, beam, described))
+        rows.append(_batch(model, waiting, beam, nucleus, described))
     if not rows:
         raise DataError(f"not one of {len(files)} files can be read; the first: {described.unread[0][1]}")
     described.means = torch.cat([means for means, _ in rows])
@@ -127,7 +129,7 @@ def _features(model: AudioTextModel, file: Path, longest: float) -> list[tuple[P
 
 @torch.inference_mode()
 def _batch(
-    model: AudioTextModel, items: list[tuple[Part, Tensor]], beam: int, described: Described
+    model: AudioTextModel, items: list[tuple[Part, Tensor]], beam: int, nucleus: Nucleus | None, described: Described
 ) -> tuple[Tensor, Tensor | None]:
     """Mean frames (B, D) and shared vectors (B, E) of some parts; parts and captions are added to ``described``."""
     output = model.encode_audio(pad([feats for _, feats in items]).to(model.device))
@@ -136,7 +138,8 @@ def _batch(
             raise DataError(f"{part}: {part.seconds:.3f} s are too short for the encoder of this model")
         described.parts.append(part)
     if beam:
-        described.captions += model.generate(output, beam)
+        numbers = range(len(described.captions), len(described.parts))
+        described.captions += model.generate(output, beam, nucleus=nucleus, numbers=numbers)
     mask = output.mask()[..., None]
     means = (output.frames * mask).sum(1) / mask.sum(1)
     shared = ModelSpace(model).embed_output(output) if model.text_encoder is not None else None

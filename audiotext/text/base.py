@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 from audiotext.config import Registry
+from audiotext.text.search import Nucleus
 from audiotext.types import EncoderOutput, Padded
 
 TEXT_ENCODERS = Registry("text encoder")
@@ -40,9 +43,22 @@ class TextDecoder(nn.Module):
         max_tokens: int = 32,
         beam: int = 1,
         prompt: Padded | None = None,
+        nucleus: Nucleus | None = None,
+        numbers: Sequence[int] | None = None,
     ) -> list[list[int]]:
-        """Greedy (beam 1) or beam search with a key-value cache; ids without bos and eos, one list per clip.
+        """Greedy (beam 1), beam search or ``nucleus`` sampling, with a key-value cache.
 
-        ``prompt`` tokens, where given, follow bos and are not part of what is returned.
+        Returns ids without bos and eos, one list per clip.
+
+        ``prompt`` tokens, where given, follow bos and are not part of what is returned. ``numbers`` are those of the
+        clips, from which the draws of a nucleus follow; without them the places in the batch.
         """
+        raise NotImplementedError
+
+    def listening(self) -> list[nn.Module]:
+        """What reads the audio frames: their projection, and cross-attention with its norms."""
+        raise NotImplementedError
+
+    def listen_to(self, memory_dim: int) -> None:
+        """Replace the projection of the audio frames by a new, random one of frames of this width."""
         raise NotImplementedError

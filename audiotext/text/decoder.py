@@ -6,6 +6,7 @@ al. 2023, "Image captioners are scalable vision learners too", section 3); the c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +16,7 @@ from torch.nn.functional import linear
 from audiotext.config import ConfigError
 from audiotext.text.attention import Attention, KeyValue, TokenEmbedding, check_sizes, feed_forward
 from audiotext.text.base import TEXT_DECODERS, TextDecoder
-from audiotext.text.search import beam_search
+from audiotext.text.search import Nucleus, beam_search, nucleus_search
 from audiotext.types import EncoderOutput, Padded
 
 
@@ -107,10 +108,14 @@ class TransformerTextDecoder(TextDecoder):
         max_tokens: int = 32,
         beam: int = 1,
         prompt: Padded | None = None,
+        nucleus: Nucleus | None = None,
+        numbers: Sequence[int] | None = None,
     ) -> list[list[int]]:
         """Raises ConfigError where prompt and ``max_tokens`` together exceed the decoder's positions."""
         if beam < 1 or max_tokens < 1:
             raise ConfigError(f"generate: beam and max_tokens must be 1 or more, got {beam} and {max_tokens}")
+        if nucleus is not None and beam > 1:
+            raise ConfigError(f"generate: a text is sampled or searched, not both, got beam {beam} and a nucleus")
         longest = max_tokens + (0 if prompt is None else int(prompt.lengths.max()))
         if longest > self.positions:
             raise ConfigError(f"generate: {longest} tokens (prompt included) exceed the {self.positions} positions")
@@ -135,9 +140,19 @@ class TransformerTextDecoder(TextDecoder):
                 return logits.log_softmax(-1)
 
             start = torch.full((len(memory.lengths), 1), bos, dtype=torch.int64, device=memory.frames.device)
+            if nucleus is not None:
+                numbers = range(len(start)) if numbers is None else numbers
+                return nucleus_search(step, start, eos, max_tokens, nucleus, numbers, prompt)
             return beam_search(step, start, eos, max_tokens, beam, prompt, self.length_power)
         finally:
             self.train(training)
+
+    def listening(self) -> list[nn.Module]:
+        layers = [part for layer in self.layers for part in (layer.cross_norm, layer.cross)]
+        return [self.memory_projection, self.memory_norm, *layers]
+
+    def listen_to(self, memory_dim: int) -> None:
+        self.memory_projection = nn.Linear(memory_dim, self.memory_projection.out_features)
 
     def _caches(self, memory: EncoderOutput) -> list[LayerCache]:
         frames = self.memory_norm(self.memory_projection(memory.frames))

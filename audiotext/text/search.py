@@ -1,16 +1,82 @@
-"""Beam search over a step function; with a beam of one it is greedy search."""
+"""Searches over a step function: beam search, greedy with a beam of one, and nucleus sampling."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from audiotext.config import ConfigError
 from audiotext.types import Padded
 
 Step = Callable[[Tensor, "Tensor | None"], Tensor]
 """(new ids (N, U), cache order (N,) or None) -> log-probabilities of the next token (N, V)."""
+
+
+@dataclass(frozen=True)
+class Nucleus:
+    """Sampling from the fewest likeliest tokens that hold ``top_p`` of the probability (A. Holtzman et al., "The
+    curious case of neural text degeneration", 2020, section 3.1)."""
+
+    top_p: float = 0.9
+    temperature: float = 1.0
+    """Log-probabilities are divided by it before the tokens are picked; below 1 likely ones become likelier."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not (0 < self.top_p <= 1 and self.temperature > 0 and self.seed >= 0):
+            raise ConfigError(f"top_p must be in (0, 1], temperature above 0 and seed 0 or more, got {self!r}")
+
+    def __str__(self) -> str:
+        return f"{self.top_p:g}" + (f" at temperature {self.temperature:g}" if self.temperature != 1 else "")
+
+    def draws(self, numbers: Sequence[int], tokens: int) -> Tensor:
+        """Uniform numbers in [0, 1): (N, tokens).
+
+        Each of ``numbers`` has a stream of its own: what is said of a clip hangs on it and the seed, not on the batch.
+        """
+        rows = [np.random.default_rng([self.seed, number]).random(tokens, np.float32) for number in numbers]
+        return torch.from_numpy(np.stack(rows))
+
+    def choose(self, logprobs: Tensor, draws: Tensor) -> Tensor:
+        """One token for each row of ``logprobs`` (N, V) by its uniform number in ``draws`` (N,): (N,)."""
+        chances = (logprobs.float() / self.temperature).softmax(-1)
+        chances, tokens = chances.sort(dim=-1, descending=True, stable=True)
+        held = chances.cumsum(-1)
+        last = (held - chances < self.top_p).sum(-1, keepdim=True) - 1
+        aim = draws.to(held.device)[:, None] * held.gather(1, last)
+        place = (held <= aim).sum(-1, keepdim=True).minimum(last)  # rounding may put the aim at the very end
+        return tokens.gather(1, place)[:, 0]
+
+
+def nucleus_search(
+    step: Step, start: Tensor, eos: int, max_tokens: int, nucleus: Nucleus, numbers: Sequence[int],
+    prompt: Padded | None,
+) -> list[list[int]]:  # fmt: skip
+    """A continuation of each row of ``start`` (B, 1) and its prompt, drawn token by token from the row's own stream."""
+    forced, prompt_lengths = _prompts(start, prompt)
+    shared = min(prompt_lengths)
+    ids = torch.cat([start, forced[:, :shared]], dim=1)
+    draws = nucleus.draws(numbers, max_tokens)
+    texts: list[list[int]] = [[] for _ in prompt_lengths]
+    done = [False] * len(texts)
+    for time in range(shared, max(prompt_lengths) + max_tokens):
+        places = [min(max(time - length, 0), max_tokens - 1) for length in prompt_lengths]
+        tokens = nucleus.choose(step(ids, None), draws[range(len(texts)), places]).tolist()
+        for b, length in enumerate(prompt_lengths):
+            if time < length or done[b]:
+                tokens[b] = int(forced[b, time]) if time < length else eos
+                continue
+            if tokens[b] != eos:
+                texts[b].append(tokens[b])
+            done[b] = tokens[b] == eos or len(texts[b]) == max_tokens
+        if all(done):
+            break
+        ids = torch.tensor(tokens, device=start.device).unsqueeze(1)
+    return texts
 
 
 def beam_search(
@@ -24,8 +90,7 @@ def beam_search(
     over takes its next prompt token instead of choosing one, and its beams start to differ only afterwards.
     """
     batch, device = start.shape[0], start.device
-    forced = torch.zeros(batch, 0, dtype=torch.int64, device=device) if prompt is None else prompt.data.to(device)
-    prompt_lengths = [0] * batch if prompt is None else prompt.lengths.tolist()
+    forced, prompt_lengths = _prompts(start, prompt)
     shared = min(prompt_lengths)
     ids = torch.cat([start, forced[:, :shared]], dim=1).repeat_interleave(beam, dim=0)
     order: Tensor | None = None
@@ -62,6 +127,13 @@ def beam_search(
         ids = torch.tensor(tokens, device=device).unsqueeze(1)
     # max keeps the first of equals, so ties do not depend on anything but the order of search.
     return [max(hypotheses, key=lambda h: h[0])[1] for hypotheses in ended]
+
+
+def _prompts(start: Tensor, prompt: Padded | None) -> tuple[Tensor, list[int]]:
+    """Ids of the prompts (B, U), none without, and how many of them each row has."""
+    if prompt is None:
+        return start[:, :0], [0] * len(start)
+    return prompt.data.to(start.device), prompt.lengths.tolist()
 
 
 def _advance(
