@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 
 import numpy as np
+from scipy.special import expit, logit
 
 from audiotext.config import ConfigError
 from audiotext.evaluate.attentive import Member
@@ -21,7 +22,7 @@ from audiotext.evaluate.probe import LEAST_SEEDS, split_protocol
 from audiotext.evaluate.protocol import EVALUATIONS, Evaluation, Outcome, Protocol, ProtocolError, spread
 from audiotext.evaluate.split import validation_split
 from audiotext.metric.classification import mean_average_precision
-from audiotext.metric.psds import PENALTIES, events_of, packages, psds1, thresholds
+from audiotext.metric.psds import EVENT, PENALTIES, events_of, packages, psds1, thresholds
 
 LOG = logging.getLogger(__name__)
 Array = np.ndarray
@@ -48,6 +49,7 @@ class Detection(Evaluation):
     common: bool = False
     """Score the classes that train and test share; by default a test class unseen in training is an error."""
     seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
+    """Each draws a validation part of its own, and the weights of a hidden layer; a linear layer begins with zeros."""
     validation: float | str = 0.2
     """Part of the training split that chooses; or the name of the split that does, which is then trained on as well."""
     expected: int | None = None
@@ -157,19 +159,23 @@ class Detection(Evaluation):
     ) -> dict[str, float]:
         """PSDS1 of one detector; the logits of the frames ``rows`` of each clip are put into ``kept``."""
         points = thresholds()
-        lowest = np.log(points[0]) - np.log1p(-points[0])
+        lowest = logit(points[0])
         detected: list[list[Array]] = [[] for _ in points]
         first = np.cumsum([0, *map(len, rows)])
         for i, (logits,) in logits_of(detectors, test.frames, [number], range(len(test.frames))):
             width = median_frames(median, test.seconds_per_frame(i))
             kept[first[i] : first[i + 1]] = median_of(logits, width, rows[i])
             heard = np.flatnonzero(logits.max(0) > lowest)  # a median exceeds nothing that no frame exceeds
-            scores = 1 / (1 + np.exp(-median_of(logits[:, heard], width)))
+            if not len(heard):
+                continue
+            scores = expit(median_of(logits[:, heard], width))
             for threshold, events in zip(points, detected, strict=True):
                 found = events_of(scores, test.seconds_per_frame(i), threshold, i)
                 found["label"] = heard[found["label"]]
                 events.append(found)
-        return psds1(_joined(detected), test.events, np.array([clip.duration for clip in test.frames.clips]))
+        nothing = np.empty(0, EVENT)
+        joined = (np.concatenate([nothing, *events]) for events in detected)
+        return psds1(joined, test.events, np.array([clip.duration for clip in test.frames.clips]))
 
     def _counts(self, train: Labelled, test: Labelled, found: tuple[list[str], list[str], list[str]]) -> dict:
         """What was there, and what of it was not scored."""
@@ -182,10 +188,6 @@ class Detection(Evaluation):
             "test_clips_without_event": len(test.frames) - len(np.unique(test.events["clip"])),
             "penalties": PENALTIES,
         }
-
-
-def _joined(detected: list[list[Array]]) -> Iterator[Array]:
-    return (np.concatenate(events) for events in detected)
 
 
 def _items(test: Labelled, rows: Sequence[Array]) -> Items:
