@@ -1,12 +1,15 @@
 """Sound event detection on planted frames, whose scores are known, and what is said of events that are none."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from audiotext.cli.prepare import load_recipe
 from audiotext.config import ConfigError, from_tree
+from audiotext.data.corpus import Clip, Rejected
 from audiotext.evaluate.bootstrap import score
 from audiotext.evaluate.detection import Detection
 from audiotext.evaluate.detector import median_frames, median_of
@@ -15,6 +18,7 @@ from audiotext.evaluate.events import evenly, event_table, events_in, frame_targ
 from audiotext.evaluate.protocol import ProtocolError
 from audiotext.metric.psds import EVENT, THRESHOLDS, events_of, psds1, thresholds, united
 
+RECIPE = Path(__file__).resolve().parent.parent / "egs/audioset_strong"
 SECONDS, FRAMES, DIM = 4.0, 40, 8
 NAMES = ["dog", "cat", "rain"]
 QUICK = {"lr": [5e-2], "median": [0.0, 0.3], "min_steps": 80, "fit": {"epochs": 1, "batch_size": 16, "max_norm": 0.0}}
@@ -285,3 +289,24 @@ def test_medians_go_over_whole_clips_or_chosen_frames():
 def test_frames_are_taken_evenly():
     assert [x.tolist() for x in evenly([3, 1, 4], 100)] == [[0, 1, 2], [0], [0, 1, 2, 3]]
     assert [x.tolist() for x in evenly([3, 1, 4], 3)] == [[0], [0], [2]]
+
+
+def test_segments_of_audioset_strong_are_clips_with_all_their_events_or_none(tmp_path):
+    recipe = load_recipe(RECIPE / "local/prepare.py")
+    load_recipe(RECIPE / "local/toy.py").write(tmp_path)
+    table = tmp_path / "audioset_eval_strong.tsv"
+    lines = table.read_text().splitlines()
+    lines[1] = lines[1].replace("/m/", "/x/")
+    lines += ["-eval000008_80000\t2.000\t2.000\t/m/06mb1", "-eval0000080\t0.000\t1.000\t/m/06mb1"]
+    table.write_text("\n".join(lines) + "\n")
+    found = list(recipe.clips(tmp_path))
+    reasons = {x.reason.partition(":")[0]: x.reason for x in found if isinstance(x, Rejected)}
+    assert set(reasons) == {"truncated", "bad field", "bad interval"} and len(found) == 35
+    assert "ends after 3.00 s, its last event after 9.00 s" in reasons["truncated"]
+    assert "audioset_eval_strong.tsv:" in reasons["bad interval"]
+    clips = {x.id: x for x in found if isinstance(x, Clip)}
+    clip = clips["audioset_strong_aeval000003_30000"]
+    rows = [line.split("\t") for line in lines if line.startswith("aeval000003_30000")]
+    assert [[on, off] for on, off, _ in clip.labels["events"]] == sorted([float(a), float(b)] for _, a, b, _ in rows)
+    assert {name for *_, name in clip.labels["events"]} >= {"Only in evaluation"} and clip.split == "test"
+    assert (clip.origin, clip.family) == ("youtube:aeval000003@30-40", "youtube_aeval000003")
