@@ -107,7 +107,7 @@ class Detection(Evaluation):
         details |= self._counts(train, test, found) | {"frames": len(target)}
         expected = self.expected or len(protocol.report_on)
         return Outcome(
-            {part: scores}, details, "none, every frame", expected, len(test.frames), {f"{part}/mAP": sample},
+            {part: scores}, details, "none, every frame", expected, len(test), {f"{part}/mAP": sample},
             str(self.layer),
         )  # fmt: skip
 
@@ -116,15 +116,15 @@ class Detection(Evaluation):
         grid, config = self.detector.grid(), self.detector
         splits = [self._split(train, seed) for seed in self.seeds]
         tried = [Member(p, seed, inner) for seed, (inner, _, _) in zip(self.seeds, splits, strict=True) for p in grid]
-        detectors = fit_detectors(config, train.frames, train.targets, tried, self.seeds[0], f"{self.label}, grid")
+        detectors = fit_detectors(config, train, tried, self.seeds[0], f"{self.label}, grid")
         chosen = []
         for number, (_, held, how) in enumerate(splits):
             which = range(number * len(grid), (number + 1) * len(grid))
             scores = self._validated(detectors, list(which), train, held)
             best = max(scores, key=scores.get)  # the earlier of equals
             chosen.append({**grid[best[0]], "median": best[1], "validation_mAP": scores[best], "validation_split": how})
-        final = [Member(c, seed, range(len(train.frames))) for c, seed in zip(chosen, self.seeds, strict=True)]
-        return chosen, fit_detectors(config, train.frames, train.targets, final, self.seeds[0], f"{self.label}, all")
+        final = [Member(c, seed, range(len(train))) for c, seed in zip(chosen, self.seeds, strict=True)]
+        return chosen, fit_detectors(config, train, final, self.seeds[0], f"{self.label}, all")
 
     def _split(self, train: Labelled, seed: int) -> tuple[list[int], list[int], str]:
         """Places of clips to fit on and to choose on, and how they were parted."""
@@ -142,10 +142,10 @@ class Detection(Evaluation):
     ) -> dict[tuple[int, float], float]:
         """Frame mAP on the clips ``held`` by point of the grid and length of the filter."""
         rows = dict(zip(held, evenly([train.lengths[i] for i in held], self.validation_frames), strict=True))
-        clips = [i for i in held if len(rows[i])]
+        places = [i for i in held if len(rows[i])]
         kept: dict[tuple[int, float], list[Array]] = {x: [] for x in product(range(len(which)), self.detector.median)}
         target = []
-        for i, logits in logits_of(detectors, train.frames, which, clips):
+        for i, logits in logits_of(detectors, train, which, places):
             target.append(train.targets(i)[rows[i]])
             for k, m in kept:
                 kept[k, m].append(median_of(logits[k], median_frames(m, train.seconds_per_frame(i)), rows[i]))
@@ -162,7 +162,7 @@ class Detection(Evaluation):
         lowest = logit(points[0])
         detected: list[list[Array]] = [[] for _ in points]
         first = np.cumsum([0, *map(len, rows)])
-        for i, (logits,) in logits_of(detectors, test.frames, [number], range(len(test.frames))):
+        for i, (logits,) in logits_of(detectors, test, [number], range(len(test))):
             width = median_frames(median, test.seconds_per_frame(i))
             kept[first[i] : first[i + 1]] = median_of(logits, width, rows[i])
             heard = np.flatnonzero(logits.max(0) > lowest)  # a median exceeds nothing that no frame exceeds
@@ -183,9 +183,9 @@ class Detection(Evaluation):
             "classes": len(np.unique(test.events["label"])),
             "classes_in_train_only": found[1],
             "classes_in_test_only": found[2],
-            "train_clips": len(train.frames),
+            "train_clips": len(train),
             "test_events": len(test.events),
-            "test_clips_without_event": len(test.frames) - len(np.unique(test.events["clip"])),
+            "test_clips_without_event": len(test) - len(np.unique(test.events["clip"])),
             "penalties": PENALTIES,
         }
 

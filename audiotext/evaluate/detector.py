@@ -6,7 +6,7 @@ side as members of one module, as the attention probes are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from audiotext.evaluate.attentive import Member
-from audiotext.evaluate.embed import FrozenFrames
+from audiotext.evaluate.events import Labelled
 from audiotext.evaluate.fit import FitConfig, at_least, fit, seeded
 from audiotext.types import Padded
 
@@ -71,26 +71,21 @@ class Detectors(nn.Module):
 
 
 def fit_detectors(
-    config: DetectorConfig,
-    frames: FrozenFrames,
-    targets: Callable[[int], Array],
-    members: Sequence[Member],
-    seed: int,
-    label: str = "",
+    config: DetectorConfig, clips: Labelled, members: Sequence[Member], seed: int, label: str = ""
 ) -> Detectors:
     """Detectors trained by binary cross-entropy on frames, clips weighted alike, each on its own clips.
 
-    targets: number of a clip -> truth values (T, C). ``seed`` sets the order.
+    ``seed`` sets the order.
     """
-    rates = torch.from_numpy(np.mean([targets(i).mean(0) for i in range(len(frames))], axis=0)).float()
-    detectors = Detectors(frames.scale(), rates, config, members)
-    seen = torch.zeros(len(members), len(frames))
+    rates = torch.from_numpy(np.mean([clips.targets(i).mean(0) for i in range(len(clips))], axis=0)).float()
+    detectors = Detectors(clips.frames.scale(), rates, config, members)
+    seen = torch.zeros(len(members), len(clips))
     for row, member in zip(seen, members, strict=True):
         row[list(member.items)] = 1.0
 
     def loss(batch: list[int]) -> Tensor:
-        padded, weight = frames.padded(batch), seen[:, batch]
-        wanted = _padded_targets([targets(i) for i in batch], padded)
+        padded, weight = clips.frames.padded(batch), seen[:, batch]
+        wanted = _padded_targets([clips.targets(i) for i in batch], padded)
         logits = detectors(padded.data)
         each = nn.functional.binary_cross_entropy_with_logits(logits, wanted.expand_as(logits), reduction="none")
         mask = padded.mask().float()
@@ -98,9 +93,8 @@ def fit_detectors(
         # a sum over members keeps them independent: each gets the gradient it would get alone
         return ((each * weight).sum(1) / weight.sum(1).clamp(min=1)).sum()
 
-    lengths = [len(frames.frames[i]) for i in range(len(frames))]
-    how = at_least(config.fit, config.min_steps, len(frames))
-    fit(detectors, lengths, loss, how, seed, label=label, groups=detectors.groups(members))
+    how = at_least(config.fit, config.min_steps, len(clips))
+    fit(detectors, clips.lengths, loss, how, seed, label=label, groups=detectors.groups(members))
     return detectors
 
 
@@ -124,17 +118,16 @@ def _padded_targets(targets: Sequence[Array], frames: Padded) -> Tensor:
 
 @torch.inference_mode()
 def logits_of(
-    detectors: Detectors, frames: FrozenFrames, which: Sequence[int], clips: Sequence[int], size: int = 16
+    detectors: Detectors, clips: Labelled, which: Sequence[int], places: Sequence[int], size: int = 16
 ) -> Iterator[tuple[int, Array]]:
-    """Number of a clip and what the detectors ``which`` say of it, logits (K, T, C), for each of ``clips``."""
-    lengths = [len(frames.frames[i]) for i in clips]
-    order = [clips[n] for n in sorted(range(len(clips)), key=lambda n: lengths[n])]
+    """Place of a clip and what the detectors ``which`` say of it, logits (K, T, C), for each of ``places``."""
+    order = sorted(places, key=clips.lengths.__getitem__)
     for start in range(0, len(order), size):
         batch = order[start : start + size]
-        padded = frames.padded(batch)
+        padded = clips.frames.padded(batch)
         logits = detectors(padded.data, which)
-        for n, (clip, length) in enumerate(zip(batch, padded.lengths.tolist(), strict=True)):
-            yield clip, logits[:, n, :length].numpy()
+        for n, (place, length) in enumerate(zip(batch, padded.lengths.tolist(), strict=True)):
+            yield place, logits[:, n, :length].numpy()
 
 
 def median_frames(seconds: float, seconds_per_frame: float) -> int:

@@ -114,6 +114,9 @@ class Labelled:
         self.lengths = [len(frames.frames[i]) for i in range(len(frames))]
         self._first = np.searchsorted(self.events["clip"], np.arange(len(frames) + 1))
 
+    def __len__(self) -> int:
+        return len(self.frames)
+
     def seconds_per_frame(self, clip: int) -> float:
         return self.frames.clips[clip].duration / self.lengths[clip]
 
