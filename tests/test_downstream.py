@@ -34,7 +34,7 @@ def test_a_recipe_scores_every_task_on_its_toy(recipe, model, tmp_path):
     done = subprocess.run(
         [ROOT / f"egs/{recipe}/run.sh", "--model", model, "--corpus", "toy", "--stop-stage", "2", "--nj", "1",
          f"--data={tmp_path / 'data'}", f"--exp={tmp_path / 'exp'}",
-         "--evaluate-args", "--set probe.seeds=[0] probe.poolings=[mean] transcription.seeds=[0]"],
+         "--evaluate-args", "--set probe.seeds=[0] probe.poolings=[mean] transcription.seeds=[0] detection.seeds=[0]"],
         env=os.environ | {"AUDIOTEXT_PYTHON": sys.executable, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         capture_output=True, text=True, timeout=300,
     )  # fmt: skip

@@ -236,7 +236,10 @@ def found(name: str, place: Path) -> dict[str, list]:
     return {part.name: list(part.items(place)) for part in chosen(name)}
 
 
-@pytest.mark.parametrize("corpus", ["audiocaps", "audioset", "clotho", "musiccaps", "paraspeechcaps"])
+LISTS = ["audiocaps", "audioset", "audioset_strong", "clotho", "musiccaps", "paraspeechcaps"]
+
+
+@pytest.mark.parametrize("corpus", LISTS)
 def test_a_list_and_a_preparer_give_a_recording_one_key(corpus, toys):
     """What is evaluated on is found among clips that were prepared, and nothing that is trained on."""
     items = [item for items in found(corpus, toys / corpus).values() for item in items]
@@ -255,6 +258,7 @@ KINDS = {"audiocaps": "youtube", "audioset": "youtube", "audiosetcaps": "youtube
          "esc50": "", "clotho_aqa": "", "crema_d": "", "fsd50k": "freesound", "gtzan": "", "magnatagatune": "mtt",
          "musicqa": "", "nsynth": "", "ravdess": "", "speech_commands": "", "urbansound8k": "freesound",
          "vggsound": "youtube", "voxceleb1": "voxceleb", "voxceleb2": "voxceleb", "librispeech": "librispeech",
+         "audioset_strong": "youtube",
          "mmau": "", "airbench": "",
          "uts": "youtube -", "captionstew_release": "youtube -"}  # -: clips of which it is not known; fmt: skip
 
@@ -369,7 +373,7 @@ def test_clotho_is_read_with_semicolons_too(tmp_path):
 
 
 def test_every_set_is_read_by_some_test():
-    assert {*PUBLISHED, "audiocaps", "audioset", "musiccaps", "paraspeechcaps", "wavcaps"} == {
+    assert {*PUBLISHED, *LISTS, "wavcaps"} == {
         *SETS, "vggsound-repository"
     }  # fmt: skip
 

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score
 
-from audiotext.config import ConfigError
 from audiotext.metric.classification import (
     accuracy,
     balanced_accuracy,
@@ -13,7 +12,6 @@ from audiotext.metric.classification import (
     mean_average_precision,
     roc_auc,
 )
-from audiotext.metric.psds import events_of, psds1
 from audiotext.metric.weighted import STATISTICS
 
 
@@ -99,28 +97,3 @@ def test_weighted_scores_equal_plain_ones_of_repeated_items(name):
     weights = np.vstack([np.ones(60), generator.integers(0, 3, (5, 60))])
     wanted = [plain({k: v.repeat(w, axis=0) for k, v in found.items()}) for w in weights.astype(int)]
     np.testing.assert_allclose(STATISTICS[name](found, weights), wanted, atol=1e-12)
-
-
-def test_events_are_runs_of_frames_over_the_threshold():
-    scores = np.array([[0.9, 0.1], [0.8, 0.1], [0.2, 0.6], [0.7, 0.6]])
-    events = events_of(scores, 0.5, 0.5, ["dog", "cat"])
-    assert events == [(0.0, 1.0, "dog"), (1.5, 2.0, "dog"), (1.0, 2.0, "cat")]
-
-
-def psds_works():
-    try:
-        return psds1([{}], {"a": [(0.0, 1.0, "dog")]}, {"a": 10.0}, ["dog"]) == 0.0
-    except ConfigError:
-        return False
-
-
-def test_psds1_by_hand_or_a_word_about_what_is_missing():
-    truth, seconds = {"a": [(1.0, 3.0, "dog"), (5.0, 6.0, "cat")], "b": [(0.0, 4.0, "dog")]}, dict.fromkeys("abc", 10.0)
-    if not psds_works():
-        with pytest.raises(ConfigError, match="psds_eval.*audiotext.psds"):
-            psds1([truth], truth, seconds, ["dog", "cat"])
-        return
-    assert psds1([truth], truth, seconds, ["dog", "cat"]) == pytest.approx(1.0)
-    # Half of the dogs, every cat: mean 0.75 less the deviation over classes, 0.25.
-    half = {"a": truth["a"]}
-    assert psds1([half], truth, seconds, ["dog", "cat"]) == pytest.approx(0.5)

@@ -265,6 +265,14 @@ def test_word_error_rates_have_a_table_and_columns_at_a_glance(tmp_path):
         assert row(report, "b", heading)[1:] == ["*120.0 ± 1.0*", "*130.0 ± 1.0*"]
 
 
+def test_detection_has_a_table_and_a_column_at_a_glance(tmp_path):
+    for name, value in {"a": 0.3, "b": 0.1}.items():
+        write(tmp_path, name, "events", "detection", {"linear": {"PSDS1": spread(value, 0.01), "mAP": 0.5}})
+    report = build_report(read_results(tmp_path))
+    for heading in ("## At a glance", "## Sound event detection"):
+        assert row(report, "a", heading)[1] == "**30.0 ± 1.0**", report
+
+
 def test_the_verb_writes_the_report_and_prints_the_tables(folder, tmp_path, capsys):
     parser = argparse.ArgumentParser()
     verb.add_arguments(parser)

@@ -12,7 +12,7 @@ cd "$(dirname "$(realpath "$0")")/.."
 
 # shellcheck source=../egs/common/path.sh
 . egs/common/path.sh
-find_environment pytest xdist hypothesis kaldi_native_fbank
+find_environment pytest xdist hypothesis kaldi_native_fbank psds_eval
 # Small tensors: more than one thread per process costs more than it brings.
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 # A file of tests stays in one process, since its tests share what is slow to make.

@@ -98,6 +98,26 @@ def _audioset(row: Row, start: str = "start_seconds", end: str = "end_seconds", 
     return _youtube(row, video, first, first + seconds)
 
 
+def _strong_rows(path: Path) -> Iterator[Row | Rejected]:
+    """A row for each segment, which has a row for each of its events."""
+    seen = set()
+    for row in read_table(path, ["segment_id"], delimiter="\t"):
+        if isinstance(row, Rejected):
+            yield row
+        elif (name := row.text("segment_id", "")) not in seen:
+            seen.add(name)
+            yield row
+
+
+def _strong(row: Row) -> Item:
+    """Segments are called by video and milliseconds."""
+    video, _, start = row.text("segment_id").rpartition("_")
+    if not (start.isascii() and start.isdigit()):
+        raise row.fault("segment_id", f"expected YTID_STARTMILLISECONDS, got {row.text('segment_id')!r:.80}")
+    excerpt = Excerpt(video, int(start) / 1000, int(start) / 1000 + 10)
+    return Item(excerpt.name, (excerpt.origin,))
+
+
 def _musiccaps(row: Row) -> Item | None:
     return _audioset(row, "start_s", "end_s", "ytid") if row.flag("is_audioset_eval") else None
 
@@ -258,6 +278,9 @@ SETS: dict[str, list[EvaluationSet]] = {
     "audioset": [
         EvaluationSet("audioset-eval", _anywhere("eval_segments.csv"), 20371,
                       partial(read_table, columns=_AUDIOSET, header=_AUDIOSET, comment="#"), _audioset)
+    ],
+    "audioset_strong": [
+        EvaluationSet("audioset-strong-eval", _anywhere("audioset_eval_strong.tsv"), 16996, _strong_rows, _strong)
     ],
     "clotho": [
         EvaluationSet(f"clotho-{split}", _anywhere(f"clotho_metadata_{split}.csv"), 1045, _clotho_rows,

@@ -4,6 +4,7 @@ from audiotext.evaluate import (  # noqa: F401
     captioning,
     causal_lm,
     choice,
+    detection,
     probe,
     question,
     retrieval,

@@ -21,6 +21,9 @@ class Plain:
 
 
 PLAIN = {
+    "detection": Plain(
+        "Sound event detection", "PSDS1", "high", "PSDS1 has no interval: marks go by the mean over seeds alone."
+    ),
     "verification": Plain("Verification", "EER", "low", "Equal error rate, low is good; guessing gives 50."),
     "transcription": Plain(
         "Transcription", "WER", "low", "Word error rate of CTC on frozen frames, low is good; saying nothing gives 100."

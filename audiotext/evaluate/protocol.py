@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 EVALUATIONS = Registry("evaluation")
 SYNTHETIC_SOURCE = "toy"
-PACKAGES = ("torch", "lhotse", "numpy", "scipy", "scikit-learn", "transformers", "gguf")
+PACKAGES = ("torch", "lhotse", "numpy", "scipy", "scikit-learn", "transformers", "gguf", "pandas", "psds_eval")
 CROP = "whole clips, no crop, no dither"
 
 

@@ -117,6 +117,8 @@ def summary(results: Sequence[Result]) -> Table:
     for part in sorted({part for r in results if r.kind == "transcription" for part in r.scores}):
         column = Column(f"WER {part}", f"WER, {part}", best="low")
         columns.append((column, lambda m, p=part: _pick(results, m, "transcription", p, "WER")))
+    column = Column("detection", "events, PSDS1")
+    columns.append((column, lambda m: _pick(results, m, "detection", "linear", "PSDS1")))
     rows = [Row(name, {c.key: find(name) for c, find in columns}) for name in models(results)]
     filled = [c for c, _ in columns if any(row.cells[c.key] is not None for row in rows)]
     return Table("At a glance", filled, rows, ["Averages are over the tasks of the tables below. CIDEr-D is 0 to 10."])
