@@ -87,7 +87,8 @@ class Frames(Sequence[Tensor]):
         return Frames(lambda place: change(self._read(place)), self._whole, self._places)
 
     def pooled(self, pool: Callable[[Tensor], Tensor]) -> Tensor:
-        """``pool`` of every clip's frames (T'_i, D) in float32: (N, ...). No clip is read twice for one function.
+        """``pool`` of every clip's frames (T'_i, D) in float32: (N, ...). No clip is read twice for one function: give
+        one that has a name, not a new one each time.
 
         Raises ValueError where there is no clip.
         """
@@ -155,7 +156,7 @@ class FrozenFrames:
         return EncoderOutput(padded.data, padded.lengths, (padded.data,))
 
     def pooled(self, pool: Callable[[Tensor], Tensor]) -> Tensor:
-        """``pool`` of every clip's frames (T'_i, D) in float32: (N, ...), read once for one function and kept."""
+        """As that of ``Frames``: a vector for each clip, (N, ...), computed once for a function and kept."""
         return self.frames.pooled(pool)
 
     def means(self) -> Tensor:
