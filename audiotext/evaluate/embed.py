@@ -74,6 +74,8 @@ def _stored(work: _Pass, nj: int) -> tuple[Sequence[Tensor], list[str]]:
     """The same from shards on disk, after those that are missing were made."""
     started, shards = time.monotonic(), range(len(work.plan))
     todo = [n for n in shards if any(work.lacking(n))]
+    if todo:
+        work.index  # noqa: B018  opened once for all processes
     made = list(progress(in_processes(work.make, todo, nj), len(todo), "shards of frames"))
     if made:
         clips, seconds = map(sum, zip(*made, strict=True))

@@ -19,9 +19,8 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
-from audiotext.evaluate.embed import FrozenFrames
 from audiotext.evaluate.fit import FitConfig, at_least, fit, seeded
-from audiotext.evaluate.frames import time_mean
+from audiotext.evaluate.frames import FrozenFrames, time_mean
 from audiotext.evaluate.layers import mixed_shape
 
 Array = np.ndarray
