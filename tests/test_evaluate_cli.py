@@ -217,6 +217,26 @@ def test_a_pass_that_was_cut_short_goes_on_and_equals_an_uninterrupted_one(world
     assert names == {p.name: p.read_bytes() for p in (tmp_path / "cut").glob("shard-*")}
 
 
+def test_processes_change_no_score(world, monkeypatch, capsys):
+    """What --nj says reaches the pass, here with shards that are small enough for two processes."""
+    asked = []
+
+    def small(*args, nj, **settings):
+        asked.append(nj)
+        return embed_frames(*args, nj=nj, shard_seconds=4.0, batch_seconds=2.0, **settings)
+
+    monkeypatch.setattr("audiotext.evaluate.context.embed_frames", small)
+    results = []
+    for nj in ("1", "2"):
+        settings = ("--nj", nj, "--name", f"nj{nj}", "--set", "probe.poolings=[mean]")
+        assert evaluate(world, *settings, tasks="probe_pitch", model="exp/small/model") == 0
+        results.append(json.loads((world / f"results/nj{nj}/probe_pitch.json").read_text()))
+    assert asked == [1, 2] and results[0]["scores"] == results[1]["scores"]
+    assert results[0]["intervals"] == results[1]["intervals"]
+    assert evaluate(world, "--nj", "0", tasks="probe_pitch") != 0
+    assert "--nj: expected at least 1, got 0" in capsys.readouterr().err
+
+
 def test_a_layer_has_its_own_frames_and_is_named_in_the_result(world):
     for layer in ("0", "mix"):
         settings = (

@@ -32,15 +32,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=Path("exp/results"), help="results folder (default: %(default)s)")
     parser.add_argument("--device", default="cpu", help="where the encoder runs (default: %(default)s)")
     parser.add_argument(
+        "--nj", type=int, default=1, metavar="N",
+        help="processes that compute frames on the CPU, one thread each; one uses all threads (default: 1)",
+    )  # fmt: skip
+    parser.add_argument(
         "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", dest="overrides",
         help="change an option of every task, or with TASK.KEY=VALUE of the task (or kind of task) of that name",
     )  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
+    from audiotext.config import ConfigError
     from audiotext.evaluate.context import Context
     from audiotext.evaluate.protocol import load_tasks
 
+    if args.nj < 1:
+        raise ConfigError(f"--nj: expected at least 1, got {args.nj}")
     tasks = load_tasks(task_files(args.tasks), args.overrides)
     folder = args.model.resolve()
     context = Context(
@@ -51,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
         tokenizer_folder=args.tokenizer,
         text_config=args.text_config,
         device=args.device,
+        nj=args.nj,
     )
     context.model  # noqa: B018  a broken model folder ends the run before any task
     failed = [task.name for task in tasks if not evaluate(task, context)]

@@ -14,9 +14,8 @@ import math
 import re
 import shutil
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +26,7 @@ from audiotext.data.audio import read_cut
 from audiotext.data.columns import open_columns, write_columns
 from audiotext.data.corpus import DataError, write_lines
 from audiotext.data.index import ManifestIndex
+from audiotext.data.processes import in_processes
 from audiotext.data.progress import progress
 
 LOG = logging.getLogger(__name__)
@@ -187,36 +187,17 @@ class _Part:
 
 def _run(parts: list[_Part], todo: list[tuple[int, int]], nj: int) -> Iterator[None]:
     """Make shards, (part, shard) each, in this process or in ``nj``; yields as each is finished."""
-    if nj == 1 or len(todo) < 2:
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            for part, shard in todo:
-                yield parts[part].make(shard)
-        finally:
-            torch.set_num_threads(threads)
-        return
-    with ProcessPoolExecutor(min(nj, len(todo)), initializer=_start_worker, initargs=(parts,)) as pool:
-        futures = [pool.submit(_make, *one) for one in todo]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        except BrokenProcessPool:
-            raise DataError("a worker process died (out of memory?); run again, finished shards are kept") from None
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield from in_processes(partial(_make, parts), todo, nj)
+    finally:
+        torch.set_num_threads(threads)
 
 
-_parts: list[_Part] = []
-
-
-def _start_worker(parts: list[_Part]) -> None:
-    torch.set_num_threads(1)  # on busy cores more are far slower, and a forked process must not use its parent's
-    _parts[:] = parts
-
-
-def _make(part: int, shard: int) -> None:
-    _parts[part].make(shard)
+def _make(parts: list[_Part], job: tuple[int, int]) -> None:
+    part, shard = job
+    parts[part].make(shard)
 
 
 def _finish(parts: list[_Part], out: Path) -> StoreSummary:

@@ -15,9 +15,8 @@ import re
 import shutil
 import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from audiotext.config import to_tree
 from audiotext.data.audio import read_cut
 from audiotext.data.corpus import DataError, write_lines
 from audiotext.data.index import ManifestIndex
+from audiotext.data.processes import in_processes
 from audiotext.data.progress import progress
 from audiotext.data.roots import RootError
 from audiotext.data.storage import ShardWriter
@@ -128,7 +128,12 @@ class _Work:
     def path(self, shard: int, suffix: str) -> Path:
         return self.folder / f"{shard:06d}{suffix}"
 
-    def make(self, shard: int, frontend: Frontend) -> float:
+    @cached_property
+    def built(self) -> Frontend:
+        """The frontend of this process."""
+        return self.frontend.build()
+
+    def make(self, shard: int) -> float:
         """Write one shard; its manifest comes last and says that it is finished. Returns seconds of audio."""
         first = shard * self.shard_clips
         cuts, rejected, seconds = [], [], 0.0
@@ -136,7 +141,7 @@ class _Work:
             for i in range(first, min(first + self.shard_clips, len(self.index))):
                 try:
                     cut = self.index.cut(i)
-                    cut.features = store_features(cut, frontend, writer, type(self.frontend).part_name)
+                    cut.features = store_features(cut, self.built, writer, type(self.frontend).part_name)
                 except (OSError, RootError):
                     raise
                 except Exception as error:  # decoders raise anything; a bad clip is rejected, the rest goes on
@@ -178,38 +183,12 @@ def store_features(cut: Any, frontend: Frontend, writer: ShardWriter, kind: str)
 
 def _run(work: _Work, todo: list[int], nj: int) -> Iterator[float]:
     """Make shards, in this process or in ``nj``; yields the seconds of audio of each as it is finished."""
-    if nj == 1 or len(todo) < 2:
-        frontend, threads = work.frontend.build(), torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            for shard in todo:
-                yield work.make(shard, frontend)
-        finally:
-            torch.set_num_threads(threads)
-        return
-    with ProcessPoolExecutor(min(nj, len(todo)), initializer=_start_worker, initargs=(work,)) as pool:
-        futures = [pool.submit(_make, shard) for shard in todo]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        except BrokenProcessPool:
-            raise DataError("a worker process died (out of memory?); run again, finished shards are kept") from None
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-_worker: tuple[_Work, Frontend] | None = None
-
-
-def _start_worker(work: _Work) -> None:
-    global _worker
-    torch.set_num_threads(1)  # on busy cores more are far slower, and a forked process must not use its parent's
-    _worker = (work, work.frontend.build())
-
-
-def _make(shard: int) -> float:
-    work, frontend = _worker
-    return work.make(shard, frontend)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield from in_processes(work.make, todo, nj)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _join(work: _Work, out: Path) -> tuple[float, int]:

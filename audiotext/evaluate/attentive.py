@@ -127,7 +127,7 @@ def fit_attentive(
         # a sum over members keeps them independent: each gets the gradient it would get alone
         return ((each * weight).sum(1) / weight.sum(1).clamp(min=1)).sum()
 
-    lengths = [len(x) for x in frames.frames]
+    lengths = frames.lengths
     fit(probes, lengths, loss, config.fit, seed, groups=probes.groups(members, config.fit.weight_decay))
     return probes
 
@@ -135,7 +135,7 @@ def fit_attentive(
 @torch.inference_mode()
 def predict(probes: AttentiveProbes, frames: FrozenFrames, several: bool = False, size: int = 128) -> Tensor:
     """Class numbers by every member: (K, N); with ``several`` a probability of each class: (K, N, C)."""
-    order = sorted(range(len(frames)), key=lambda i: len(frames.frames[i]))
+    order = sorted(range(len(frames)), key=frames.lengths.__getitem__)
     found: list[Tensor] = []
     for start in range(0, len(order), size):
         batch = order[start : start + size]

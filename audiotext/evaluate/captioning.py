@@ -166,7 +166,7 @@ class CaptioningTask(Evaluation):
         """Captions by the model's own decoder, from its frames as they are; none where it has no decoder."""
         if context.model.text_decoder is None:
             return {}
-        order = sorted(range(len(frames)), key=lambda i: len(frames.frames[i]))
+        order = sorted(range(len(frames)), key=frames.lengths.__getitem__)
         said: dict[str, list[list[str]]] = {}
         with torch.no_grad():
             for search, options in self.searches().items():

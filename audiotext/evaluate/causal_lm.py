@@ -168,7 +168,7 @@ class CausalLM(LanguageModel):
         nucleus: Nucleus | None = None,
     ) -> list[str]:
         texts = [""] * len(clips)
-        order = sorted(range(len(clips)), key=lambda i: (len(frames.frames[clips[i]]), i))
+        order = sorted(range(len(clips)), key=lambda i: (frames.lengths[clips[i]], i))
         size = min(batch, self.config.fit.batch_size)  # memory was planned for that
         for start in range(0, len(order), size):
             chosen = order[start : start + size]

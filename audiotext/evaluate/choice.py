@@ -80,7 +80,7 @@ class ChoiceTask(QuestionTask):
         return {}
 
     def answers(self, model: LanguageModel, frames: FrozenFrames, asked: Sequence[Asked]) -> dict[str, list[str]]:
-        silent = FrozenFrames(frames.clips, [torch.zeros_like(x) for x in frames.frames], frames.missing)
+        silent = frames.mapped(torch.zeros_like)
         likeliest = {"likelihood": self._likeliest(model, frames, asked), "deaf": self._likeliest(model, silent, asked)}
         return super().answers(model, frames, asked) | likeliest
 

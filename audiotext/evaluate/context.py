@@ -26,7 +26,8 @@ class Context:
 
     model_folder: what ``audiotext pretrain`` or ``init`` wrote. name: its name in results. features: folder of
     ``<manifest>.jsonl``. out: results folder; everything of this model goes under ``out/name``. tokenizer_folder and
-    text_config (a model's YAML): the text parts that are trained here where the model has none.
+    text_config (a model's YAML): the text parts that are trained here where the model has none. nj: processes that
+    compute frames where ``device`` is the CPU.
     """
 
     model_folder: Path
@@ -36,6 +37,7 @@ class Context:
     tokenizer_folder: Path | None = None
     text_config: Path | None = None
     device: str = "cpu"
+    nj: int = 1
     _clips: dict[str, list[EvalClip]] = field(default_factory=dict, init=False, repr=False)
     _frames: dict[tuple[str, Layer], FrozenFrames] = field(default_factory=dict, init=False, repr=False)
     _hashes: dict[str, str] = field(default_factory=dict, init=False, repr=False)
@@ -100,7 +102,9 @@ class Context:
         if (name, layer) not in self._frames:
             state = f"{self.model_hash[:12]}-{self.manifest_hash(name)[:12]}"
             cache = self.folder / "frames" / f"{name}-{state}-{layer}"
-            self._frames[name, layer] = embed_frames(self.model, self.manifest_path(name), cache, layer=layer)
+            self._frames[name, layer] = embed_frames(
+                self.model, self.manifest_path(name), cache, layer=layer, nj=self.nj
+            )
             for old in cache.parent.glob(f"{name}-{'?' * 12}-{'?' * 12}*"):
                 if not old.name.startswith(f"{name}-{state}"):
                     shutil.rmtree(old) if old.is_dir() else old.unlink()

@@ -103,7 +103,7 @@ class CtcHead(nn.Module):
     @torch.no_grad()
     def transcribe(self, frames: FrozenFrames, batch: int) -> list[str]:
         """The text of every clip, greedily: the likeliest output at each place, repeats as one, blanks left out."""
-        sizes = lengths(frames)
+        sizes = frames.lengths
         order = sorted(range(len(frames)), key=lambda i: (sizes[i], i))
         texts = [""] * len(frames)
         for start in range(0, len(order), batch):
@@ -131,12 +131,7 @@ def outputs_per_frame(frames: FrozenFrames) -> int:
 
 def frame_rate(frames: FrozenFrames) -> float:
     """Frames a second, over all clips."""
-    return sum(lengths(frames)) / sum(clip.duration for clip in frames.clips)
-
-
-def lengths(frames: FrozenFrames) -> list[int]:
-    """How many frames each clip has."""
-    return [len(frames.frames[i]) for i in range(len(frames))]
+    return sum(frames.lengths) / sum(clip.duration for clip in frames.clips)
 
 
 def train_ctc(
@@ -158,4 +153,4 @@ def train_ctc(
     def loss(rows: list[int]) -> Tensor:
         return head.loss(frames.padded(rows).to(device), [texts[i] for i in rows])
 
-    return head, fit(head, lengths(frames), loss, config.fit, seed, score=lambda: score(head), label=label)
+    return head, fit(head, frames.lengths, loss, config.fit, seed, score=lambda: score(head), label=label)

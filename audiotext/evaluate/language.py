@@ -114,7 +114,7 @@ class LanguageModel(nn.Module):
     @torch.no_grad()
     def log_likelihood(self, frames: FrozenFrames, examples: Sequence[Example], batch: int = 64) -> list[float]:
         """Mean log-probability a token of each target, its end included."""
-        order = sorted(range(len(examples)), key=lambda i: (len(frames.frames[examples[i].clip]), i))
+        order = sorted(range(len(examples)), key=lambda i: (frames.lengths[examples[i].clip], i))
         found = [0.0] * len(examples)
         for start in range(0, len(order), batch):
             rows = order[start : start + batch]
@@ -167,7 +167,7 @@ class FrameDecoder(LanguageModel):
         batch: int = 64,
         nucleus: Nucleus | None = None,
     ) -> list[str]:
-        order = sorted(range(len(clips)), key=lambda i: (len(frames.frames[clips[i]]), i))
+        order = sorted(range(len(clips)), key=lambda i: (frames.lengths[clips[i]], i))
         texts = [""] * len(clips)
         for start in range(0, len(order), batch):
             rows = order[start : start + batch]
@@ -200,7 +200,7 @@ def train_decoder(
     def loss(items: list[int]) -> Tensor:
         return decoder.loss(frames, [draw(i, generator) for i in items])
 
-    lengths = [len(x) for x in frames.frames]
+    lengths = frames.lengths
     report = fit(decoder, lengths, loss, config.fit, seed, score=lambda: score(decoder), label=label)
     return decoder, report
 

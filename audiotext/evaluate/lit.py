@@ -69,7 +69,7 @@ class Space:
     @torch.no_grad()
     def audio(self, frames: FrozenFrames, size: int = 128) -> Tensor:
         """Unit vectors of frozen clips, in their order: (N, E)."""
-        order = sorted(range(len(frames)), key=lambda i: len(frames.frames[i]))
+        order = sorted(range(len(frames)), key=frames.lengths.__getitem__)
         batches = [order[i : i + size] for i in range(0, len(order), size)]
         vectors = torch.cat([self.embed_output(frames.output(batch)) for batch in batches])
         return vectors[torch.tensor(order).argsort()]
@@ -217,7 +217,7 @@ def _train(space: LitSpace, config: LitConfig, train: FrozenFrames, select: Froz
     def score() -> float:
         return sum(scores_of(ranks)["mAP@10"] for ranks in space_ranks(space, select, texts).values()) / 2
 
-    lengths = [len(train.frames[i]) for i in captioned]
+    lengths = [train.lengths[i] for i in captioned]
     report = fit(space, lengths, loss, config.fit, config.seed, score, label=f"{name}: text side")
     LOG.info("%s: text side trained, mAP@10 %.3f on %s", name, report.best_score, config.select)
 

@@ -19,8 +19,8 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
-from audiotext.evaluate.embed import FrozenFrames
 from audiotext.evaluate.fit import FitConfig, at_least, fit, seeded
+from audiotext.evaluate.frames import FrozenFrames, time_mean
 from audiotext.evaluate.layers import mixed_shape
 
 Array = np.ndarray
@@ -79,17 +79,26 @@ class Fitted:
 
 def vectors(frames: FrozenFrames, pooling: str, mixed: bool) -> Array:
     """X (N, L, D) by ``mean``, ``max`` or ``statistics`` (mean and deviation) over time, of every layer where mixed."""
-    if not mixed and pooling == "mean":
-        return frames.means().numpy()[:, None]
+    if not mixed:
+        return frames.pooled(POOLS[pooling]).numpy()[:, None]
     rows = []
     for x in frames.frames:
-        if mixed:
-            mean, std, top = mixed_shape(x.float()).unbind(1)
-        else:
-            x = x.float()
-            mean, std, top = (y[None] for y in (x.mean(0), x.std(0, unbiased=False), x.amax(0)))
+        mean, std, top = mixed_shape(x.float()).unbind(1)
         rows.append({"mean": mean, "max": top, "statistics": torch.cat([mean, std], 1)}[pooling])
     return torch.stack(rows).numpy()
+
+
+def maximum(frames: Tensor) -> Tensor:
+    """(T', D) -> (D,)."""
+    return frames.amax(0)
+
+
+def statistics(frames: Tensor) -> Tensor:
+    """(T', D) -> mean and deviation (2 D,)."""
+    return torch.cat([frames.mean(0), frames.std(0, unbiased=False)])
+
+
+POOLS = {"mean": time_mean, "max": maximum, "statistics": statistics}
 
 
 def logistic(c: float) -> object:

@@ -17,7 +17,6 @@ from audiotext.evaluate.ctc import (
     CtcConfig,
     CtcHead,
     frame_rate,
-    lengths,
     outputs_needed,
     outputs_per_frame,
     train_ctc,
@@ -164,7 +163,7 @@ class Transcription(Evaluation):
 
 def too_short(frames: FrozenFrames, said: Sequence[str], frames_out: int) -> set[int]:
     """Places of clips with fewer outputs than CTC needs for their text. Training does without them, which is logged."""
-    rows = enumerate(zip(lengths(frames), said, strict=True))
+    rows = enumerate(zip(frames.lengths, said, strict=True))
     found = {i for i, (length, text) in rows if length * frames_out < outputs_needed(text)}
     if found:
         clip = frames.clips[min(found)]

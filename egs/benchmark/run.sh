@@ -18,7 +18,7 @@
 #   --stage 0 --stop-stage 2     first and last stage
 #   --evaluate-args "--set seeds=[0]"    more arguments of audiotext evaluate
 #   --seed 0                     of the untrained weights
-#   --nj N                       processes that prepare and extract (default: all cores)
+#   --nj N                       processes that prepare, extract and embed (default: all cores)
 #   --data data --exp exp        where things go (data/toy, exp/toy for toy corpora)
 stage=0
 stop_stage=2
@@ -106,7 +106,7 @@ mini() {
     # shellcheck disable=SC2086  # several arguments
     once "$exp/mini-$1" --in "$2" "$data/mini/features/probe.jsonl" "$data/mini/features/heldout.jsonl" \
         --out "$exp/mini/results/$1" \
-        -- audiotext evaluate --model "$2" --name "$1" --tasks ../../conf/evaluate/*.yaml \
+        -- audiotext evaluate --nj "$nj" --model "$2" --name "$1" --tasks ../../conf/evaluate/*.yaml \
         --features-dir "$data/mini/features" --tokenizer "$data/mini/curated/tokenizer" --text-config "$shape" \
         --out "$exp/mini/results" $evaluate_args
 }

@@ -79,7 +79,7 @@ if stage 2 "Evaluate, encoder frozen: $model"; then
     fi
     once "$exp/evaluate-$name" --in "$model" "$data/features/probe.jsonl" ${training[@]+"${training[@]}"} "${task_files[@]}" \
         --out "$exp/results/$name" \
-        -- audiotext evaluate --model "$model" --name "$name" --tasks "${task_files[@]}" \
+        -- audiotext evaluate --nj "$nj" --model "$model" --name "$name" --tasks "${task_files[@]}" \
         --features-dir "$data/features" --out "$exp/results" ${text[@]+"${text[@]}"} $evaluate_args
 fi
 

@@ -13,7 +13,7 @@
 #   --tasks "conf/*.yaml"        what to evaluate; only conf/probe.yaml for a model without a text encoder, only
 #                                conf/retrieval.yaml for files without labels
 #   --evaluate-args "--set probe.seeds=[0]"    more arguments of audiotext evaluate
-#   --nj N                       processes that prepare and extract (default: all cores)
+#   --nj N                       processes that prepare, extract and embed (default: all cores)
 #   --data data/corpus --exp exp     where things go (data/toy, exp/toy for the toy corpus)
 stage=0
 stop_stage=3
