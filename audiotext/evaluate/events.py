@@ -111,7 +111,7 @@ class Labelled:
     def __init__(self, frames: FrozenFrames, label: str, classes: Sequence[str]):
         self.frames, self.classes = frames, len(classes)
         self.events = event_table(frames.clips, label, classes)
-        self.lengths = [len(frames.frames[i]) for i in range(len(frames))]
+        self.lengths = frames.lengths
         self._first = np.searchsorted(self.events["clip"], np.arange(len(frames) + 1))
 
     def __len__(self) -> int:

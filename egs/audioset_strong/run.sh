@@ -12,7 +12,7 @@
 #   --name NAME                  the model's name in the results (default: that of its pretraining run)
 #   --tasks "conf/*.yaml"        what to evaluate
 #   --evaluate-args "--set detection.seeds=[0]"    more arguments of audiotext evaluate
-#   --nj N                       processes that prepare and extract (default: all cores)
+#   --nj N                       processes that prepare, extract and embed (default: all cores)
 #   --data data/corpus --exp exp     where things go (data/toy, exp/toy for the toy corpus)
 stage=0
 stop_stage=3
