@@ -13,7 +13,8 @@ from audiotext.cli import report as verb
 from audiotext.evaluate.bootstrap import resample
 from audiotext.evaluate.findings import findings
 from audiotext.evaluate.items import Items, Kept, Sample, items_path, write_items
-from audiotext.evaluate.plots import Material, draw_all, flat, read_curves, recall_curve
+from audiotext.evaluate.plot_material import Material
+from audiotext.evaluate.plots import draw_all, flat, read_curves, recall_curve
 from audiotext.evaluate.protocol import file_hash
 from audiotext.evaluate.render import csv_text, latex_text, terminal_text
 from audiotext.evaluate.report import build_report, tables, tables_text
@@ -33,7 +34,7 @@ def write(folder, model, task, kind, scores, details=None, **more):
         "task": task, "kind": kind, "model": model, "model_hash": f"hash-{model}", "settings": {"seeds": [0, 1, 2]},
         "ids_hash": "f" * 64, "protocol": {"description": f"how {kind} is done", "select_on": {"clips": 100}},
         "manifest_hashes": {"heldout": "aa"}, "encoder": "transformer", "pooling": "", "scores": scores,
-        "details": details or {}, "seeds": [0, 1, 2], "clips": {"expected": 300, "found": 299}, "synthetic": False,
+        "details": details or {}, "seeds": [0, 1, 2], "clips": {"expected": 300, "found": 300}, "synthetic": False,
         "versions": {"audiotext": "0.1.0"}, "git_revision": "abc1234", "command": f"audiotext evaluate --name {model}",
         "seconds": 12.3,
     }  # fmt: skip
