@@ -307,7 +307,7 @@ def _counts(results: Sequence[Result]) -> list[str]:
     """``found/expected`` clips; where models differ, which of them lack some."""
     by_count: dict[tuple[int, int], list[str]] = {}
     for r in results:
-        by_count.setdefault(r.clips, []).append(r.model)
+        by_count.setdefault((r.tree["clips"]["found"], r.tree["clips"]["expected"]), []).append(r.model)
     return [
         f"{found}/{expected}" + (f" ({', '.join(names)})" if len(by_count) > 1 and found != expected else "")
         for (found, expected), names in sorted(by_count.items(), reverse=True)

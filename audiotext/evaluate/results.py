@@ -75,7 +75,7 @@ class Result:
             tree = tree.get(key) if isinstance(tree, dict) else None
         if tree is None:
             return None
-        return Score.of(tree, self.resampled.get("/".join(keys)), self.clips, self.protocol_id)
+        return Score.of(tree, self.resampled.get("/".join(keys)), self.clips, self.tree.get("protocol_id", ""))
 
     def scores_below(self, *keys: str) -> dict[str, Score]:
         """Every score of a branch of the tree, by name."""
@@ -85,9 +85,10 @@ class Result:
         return {name: self.score(*keys, name) for name in tree}
 
     @property
-    def clips(self) -> tuple[int, int]:
-        """How many were scored, and how many the protocol names."""
-        return self.tree["clips"]["found"], self.tree["clips"]["expected"]
+    def clips(self) -> tuple[int, int] | None:
+        """How many were scored, and how many the protocol names; None where that is not said."""
+        counts = self.tree.get("clips")
+        return counts and (counts["found"], counts["expected"])
 
     @property
     def details(self) -> dict[str, Any]:
@@ -102,7 +103,7 @@ class Result:
         """What must agree before two scores may be compared, hashed part by part."""
         return protocol_parts(self.tree)
 
-    @cached_property
+    @property
     def protocol_id(self) -> str:
         """Twelve hex digits; equal for scores that may stand in one column."""
         return protocol_id(self.tree)
