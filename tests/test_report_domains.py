@@ -57,7 +57,8 @@ def test_averages_by_domain_want_every_probe_of_it(folder):
     assert "speech: emotion, voice, word; music: drum; sound: rain." in report
     assert report.index("## At a glance") < report.index("## Probes by domain") < report.index("## Linear probes")
     # The summary leaves out the model that lacks a probe as well.
-    assert row(report, "captioning", "## At a glance")[1] == "-"
+    assert row(report, "captioning", "## At a glance")[1:] == ["-", "**10.0**"]
+    assert "| model       | probes, mean | verification, mean, EER |" in report
 
 
 def test_without_domains_there_is_no_such_table(tmp_path):
@@ -169,6 +170,12 @@ def test_a_score_of_fewer_clips_is_marked_and_counted(folder):
     assert (found["contrastive"]["clips"], found["contrastive"]["protocol"]) == ("883/975", "abc")
     assert found["random"]["clips"] == "300/300" and found["majority class"]["clips"] == ""
     assert r"68.0 $\pm$ 1.0$^\dagger$" in latex_text(tables(results))
+
+
+def test_a_probe_that_lacked_training_clips_says_so(tmp_path):
+    for model, found in {"a": 100, "b": 97}.items():
+        write(tmp_path, model, "probe_x", "probe", {"mean": {"accuracy": 0.5}}, {"train_found": found})
+    assert row(build_report(read_results(tmp_path)), "probe_x", "## Protocol")[3] == "100, 97/100"
 
 
 def test_an_average_counts_the_clips_of_all():

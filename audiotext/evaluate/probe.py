@@ -142,6 +142,7 @@ class Probe(Evaluation):
         if self.shares:
             details["shares"] = self._share_facts(frames, parts, classes)
         details["train_clips"] = len(protocol.select_on or protocol.report_on)
+        details["train_found"] = len(frames.select(protocol.select_on or protocol.report_on))
         details["domain"] = self.domain
         expected = self.expected or len(protocol.report_on)
         shown = ", ".join(name for name, _, _ in self.variants())

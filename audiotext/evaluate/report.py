@@ -6,13 +6,14 @@ import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from audiotext.atomic import replacing
 from audiotext.evaluate.answer_tables import ANSWERED, by_task, choice_tables, judge_tables
 from audiotext.evaluate.bootstrap import LEVEL
 from audiotext.evaluate.caption_scoring import fewer_references
 from audiotext.evaluate.findings import findings, findings_lines, probe_metric, short
-from audiotext.evaluate.plain_tables import plain_tables
+from audiotext.evaluate.plain_tables import PLAIN, plain_tables
 from audiotext.evaluate.probe_tables import (
     detail,
     domain_table,
@@ -80,7 +81,7 @@ def build_report(
         lines += table.lines()
     lines += [f"## {'SYNTHETIC: ' if synthetic else ''}What it shows", "", *findings_lines(findings(results)), ""]
     if page:
-        lines += ["## Plots", "", f"![learning curves, probes, retrieval, embeddings]({page})", ""]
+        lines += ["## Plots", "", f"![learning curves, probes, domains, retrieval, embeddings]({page})", ""]
     return "\n".join(lines + protocol_lines(results, command)).rstrip() + "\n"
 
 
@@ -103,7 +104,7 @@ def summary(results: Sequence[Result]) -> Table:
     """One row per model, one column per question a reader asks first; a column that nobody fills is left out."""
     columns: list[tuple[Column, dict[str, Score]]] = []
 
-    def add(title: str, kind: str, *keys: str, **shown: float) -> None:
+    def add(title: str, kind: str, *keys: str, **shown: Any) -> None:
         columns.append((Column(title, title, **shown), _over_tasks(results, kind, *keys)))
 
     for pooling in probe_parts(results):
@@ -118,6 +119,9 @@ def summary(results: Sequence[Result]) -> Table:
     add("questions, exact", "question", "trained", "all", "exact_match")
     for way in ("trained", "likelihood"):
         add(f"choice, {ANSWERED[way]}", "choice", way, "all", "choice_accuracy")
+    for kind, plain in PLAIN.items():
+        for part in sorted({part for r in results if r.kind == kind for part in r.scores}):
+            add(f"{plain.title.lower()}, {part}, {plain.score}", kind, part, plain.score, best=plain.best)
     rows = [Row(name, {c.key: found.get(name) for c, found in columns}) for name in models(results)]
     note = (
         "Averages are over the tasks of the tables below, for the models that were measured on every one of them. "
@@ -294,13 +298,19 @@ def _task_grid(results: Sequence[Result]) -> list[str]:
     for task in sorted({r.task for r in results}):
         mine = [r for r in results if r.task == task]
         clips = _counts(mine)
-        chosen = sorted({str(r.tree["protocol"].get("select_on", {}).get("clips", "?")) for r in mine})
+        chosen = sorted({_selected(r) for r in mine})
         ids = sorted({r.tree["ids_hash"][:12] for r in mine})
         protocols = sorted({r.protocol_id for r in mine})
         seeds = sorted({" ".join(map(str, r.tree.get("seeds", []))) for r in mine})
         layers = sorted({str(r.tree.get("layer", "last")) for r in mine})
         rows.append([task, *(", ".join(cell) for cell in (clips, ids, chosen, protocols, layers, seeds))])
     return grid(rows, left=len(rows[0]))
+
+
+def _selected(result: Result) -> str:
+    """How many clips could decide anything; of those that were to, where a probe lacked some."""
+    expected, found = result.tree["protocol"].get("select_on", {}).get("clips", "?"), result.details.get("train_found")
+    return f"{expected}" if found in (None, expected) or not expected else f"{found}/{expected}"
 
 
 def _counts(results: Sequence[Result]) -> list[str]:
