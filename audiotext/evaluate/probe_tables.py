@@ -73,9 +73,9 @@ def low_resource_tables(results: Sequence[Result]) -> list[Table]:
         metric = probe_metric(mine[0])
         columns = [Column(part_of(pooling, s), _share_title(mine, s)) for s in shares]
         rows = [Row(r.model, {c.key: r.score(c.key, metric) for c in columns}) for r in mine]
-        note = f"{metric} by part of the training data; the parts are nested."
+        note = f"Scores ({metric}) by part of the training data; the parts are nested."
         if any("shares" in r.details for r in mine):
-            note += f" In brackets: clips, of every class two at least, be that more than its share.{_lacks(mine)}"
+            note += f" In brackets: clips; a class keeps two, even where that is more than its share.{_lacks(mine)}"
         found.append(Table(f"Low resource: {short(task)}, {pooling}", columns, rows, [note]))
     return found
 
