@@ -33,7 +33,9 @@ def draw_low_resource(figure: FigureBase, material: Material) -> None:
         if guess is not None:
             axis.axhline(100 * guess, color="black", lw=1, ls=":", label="guessing")
         axis.set_xscale("log")
-        axis.set_xticks(places, [_tick(results, s, p) for s, p in zip(shares, places, strict=True)], fontsize=8)
+        # of few clips two shares may be as many
+        ticks = {p: _tick(results, s, p) for s, p in zip(shares, places, strict=True)}
+        axis.set_xticks(list(ticks), list(ticks.values()), fontsize=8)
         axis.xaxis.set_minor_locator(NullLocator())
         axis.set(title=f"{short(task)}, {pooling}", xlabel="training clips (logarithmic)", ylim=(0, 100))
         axis.set_ylabel(f"{probe_metric(results[0])}, %")

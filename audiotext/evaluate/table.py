@@ -174,7 +174,7 @@ class Table:
 
     def marks(self, column: Column) -> dict[int, str]:
         """Row number -> BEST or SECOND. Rows that read as the leader or differ from it by noise share its mark; where
-        every row does so by noise, and where fewer than two compete, none is marked."""
+        every row does so, and where fewer than two compete, none is marked."""
         found = [(s, i) for i, r in enumerate(self.rows) if r.ranked and (s := r.cells.get(column.key)) is not None]
         if len(found) < 2 or not column.best:
             return {}
@@ -187,7 +187,7 @@ class Table:
             leader = left[0][0]
             alike = {i for s, i in left if column.number(s.mean) == column.number(leader.mean)}
             noise = {i for s, i in left if i not in alike and within_noise(leader, s)}
-            if mark == BEST and noise and len(alike | noise) == len(found):
+            if mark == BEST and len(alike | noise) == len(found):
                 return {}
             marks |= dict.fromkeys(alike | noise, mark)
         return marks
