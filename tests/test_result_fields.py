@@ -25,8 +25,10 @@ KINDS = {
     "verification": "label: pitch",
     "captioning": "beam: 2" + LANGUAGE,
     "question": "examples: 0" + LANGUAGE,
+    "detection": "manifest: more\nlabel: events\nseeds: [0]\nvalidation: valid\n"
+    "detector: {lr: [1e-2], median: [0.0], min_steps: 20}",
     "choice": "by: []" + LANGUAGE,
-    "transcription": "manifest: spoken\nlabel: pitch\nseeds: [0]\nctc: {frames_out: 4, fit: {epochs: 1}}",
+    "transcription": "manifest: more\nlabel: pitch\nseeds: [0]\nctc: {frames_out: 4, fit: {epochs: 1}}",
 }
 TEXTS = ("task", "kind", "model", "model_hash", "encoder", "layer", "pooling", "frontend", "crop", "git_revision",
          "command", "finished", "protocol_id", "interval", "ids_hash")  # fmt: skip
@@ -54,19 +56,25 @@ def stored(world):  # noqa: F811
     return world / "stored"
 
 
-def with_three_splits(world):  # noqa: F811
-    """The probe's manifest with some training clips to choose on."""
-    lines = (world / "features/probe.jsonl").read_text().splitlines(keepends=True)
-    lines = [x.replace('"split": "train"', '"split": "valid"') if i % 4 == 3 else x for i, x in enumerate(lines)]
-    (world / "features/spoken.jsonl").write_text("".join(lines))
+def with_more_labels(world):  # noqa: F811
+    """The probe's manifest as ``more``: some training clips to choose on, and where in each its tone is."""
+    cuts = [json.loads(line) for line in (world / "features/probe.jsonl").read_text().splitlines()]
+    for place, cut in enumerate(cuts):
+        custom = cut["supervisions"][0]["custom"]
+        custom["labels"]["events"] = [[0.0, 0.2, custom["labels"]["pitch"]]]
+        if place % 4 == 3 and custom["split"] == "train":
+            custom["split"] = "valid"
+    (world / "features/more.jsonl").write_text("".join(json.dumps(cut) + "\n" for cut in cuts))
 
 
 @pytest.mark.parametrize("kind", EVALUATIONS.names())
 def test_a_result_carries_everything(world, kind):  # noqa: F811
+    if kind == "detection":
+        pytest.importorskip("psds_eval")
     assert kind in KINDS, f"a new kind of task: give KINDS a task of kind {kind} on tones"
     path = world / f"tasks/kind_{kind}.yaml"
     path.write_text(f"task: {kind}\n{KINDS[kind]}")
-    with_three_splits(world)
+    with_more_labels(world)
     features = stored(world) if kind == "captioning" else world / "features"
     assert evaluate(world, "--name", "kinds", "--features-dir", str(features), tasks=path.stem) == 0
     result = json.loads((world / f"results/kinds/kind_{kind}.json").read_text())
