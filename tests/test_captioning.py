@@ -20,7 +20,7 @@ from audiotext.evaluate.embed import EvalClip, FrozenFrames
 from audiotext.evaluate.fit import FitConfig
 from audiotext.evaluate.language import LanguageConfig
 from audiotext.evaluate.question import QuestionTask, question_kind
-from audiotext.evaluate.report import captioning_table
+from audiotext.evaluate.report import captioning_tables
 from audiotext.evaluate.results import Result
 from audiotext.metric import caption_tools
 from audiotext.metric.caption_tools import Tool, ToolError
@@ -145,7 +145,7 @@ def test_a_nucleus_is_scored_beside_greedy_and_beam_whatever_the_batch(planted):
     assert "drawn once a seed by nucleus sampling, top-p 0.95" in task.protocol(planted).description
     tree = {"task": "captioning", "kind": "captioning", "model": "m"}
     result = Result(planted.folder, tree | {"scores": outcome.scores, "details": outcome.details})
-    rows = "\n".join(captioning_table([result]).lines())
+    rows = "\n".join(captioning_tables([result])[0].lines())
     assert "m, decoder trained here, nucleus 0.95" in rows and "m, decoder trained here, greedy " in rows
 
 

@@ -50,6 +50,7 @@ def write_part(folder, name, count, split="train"):
                 id=f"{name}{i}", audio=path, captions=[f"a {pitch} tone", f"tone number {i}"],
                 caption_styles=["template", "template"], domain="sound", source="toy", licence="CC0",
                 split="test" if split == "mixed" and i >= count * 2 // 3 else "train", labels={"pitch": pitch},
+                questions=[{"question": "Which tone?", "answer": pitch, "choices": list(PITCHES)}],
             )
         )  # fmt: skip
     prepare(clips, folder / "prepared", "toy")

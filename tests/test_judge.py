@@ -201,7 +201,7 @@ def test_the_verb_writes_a_result_that_counts_what_it_lacks(server, tmp_path, ca
     assert server.headers[0]["Authorization"] == "Bearer secret"
     table = judge_tables(read_results(tmp_path))[0].lines()
     assert table[0] == "## Judged answers: airbench_judge_toy-1" and [c.strip() for c in table[4].split("|")[1:-1]] == [
-        "m", "2", "3", "9.00", "0.0", "4.00", "4.00",
+        "m", "2", "3", "9.00†", "0.0†", "4.00†", "4.00†",
     ]  # fmt: skip
     assert judge(server, path) == 0 and len(server.asked) == 6  # all was kept, what was unparsable too
 

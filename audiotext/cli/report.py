@@ -65,7 +65,8 @@ def run(args: argparse.Namespace) -> int:
 
 def draw(args: argparse.Namespace, results: list) -> str:
     """Draw the plots; the path of their page, relative to the report. Empty where there was nothing to draw."""
-    from audiotext.evaluate.plots import Material, draw_all, read_curves
+    from audiotext.evaluate.plot_material import Material
+    from audiotext.evaluate.plots import draw_all, read_curves
 
     material = Material(results, read_curves(args.exp), maps(args, results))
     if not material.curves:

@@ -22,7 +22,7 @@ JUDGE_NOTE = (
 def choice_tables(results: Sequence[Result]) -> list[Table]:
     """One table for each task of multiple-choice questions, chance first."""
     tables = []
-    for task, found in _by_task(results, "choice").items():
+    for task, found in by_task(results, "choice").items():
         counts = found[0].details.get("questions", {})
         columns = [Column("all", "all")] + [Column(kind, f"{kind} ({n})") for kind, n in counts.items()]
         rows = [Row("chance", _cells(found[0], "chance", "choice_accuracy"), ranked=False)]
@@ -38,7 +38,7 @@ def choice_tables(results: Sequence[Result]) -> list[Table]:
 def judge_tables(results: Sequence[Result]) -> list[Table]:
     """One table for each task and judge, with the reference answers' own score beside."""
     tables = []
-    for task, found in _by_task(results, "judge").items():
+    for task, found in by_task(results, "judge").items():
         kinds = list(found[0].scores["judged"])
         columns = [
             Column("judged", "judged", scale=1, digits=0, best=""),
@@ -57,7 +57,8 @@ def judge_tables(results: Sequence[Result]) -> list[Table]:
     return tables
 
 
-def _by_task(results: Sequence[Result], kind: str) -> dict[str, list[Result]]:
+def by_task(results: Sequence[Result], kind: str) -> dict[str, list[Result]]:
+    """The results of a kind by task, models in the order of the table."""
     found = sorted((r for r in results if r.kind == kind), key=lambda r: (r.task, model_rank(r.model)))
     return {task: [r for r in found if r.task == task] for task in dict.fromkeys(r.task for r in found)}
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from audiotext.evaluate.results import FLOOR, RANDOM, Result, models
-from audiotext.evaluate.table import Score, average, grid
+from audiotext.evaluate.results import FLOOR, RANDOM, SHARE, Result, models
+from audiotext.evaluate.table import Score, average, grid, within_noise
 
 MARGIN = 15.0  # points over random initialisation, averaged over probes
 TIMES_CHANCE = 10.0
 FLOOR_SHARE = 3 / 5  # of the probes, on which the better encoder beats the floor
 POOLING = "attention"
+FEW = 10  # per cent of the training data
+MOST_NAMED = 6  # probes
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ def findings(results: Sequence[Result]) -> list[Finding]:
     return [
         *(f for name in pretrained for f in against_random(results, name)),
         against_floor(results, pretrained),
+        *(f for name in pretrained for f in with_few_clips(results, name)),
         *(f for name in pretrained for f in retrieval_against_chance(results, name)),
         *(f for name in pretrained for f in captions_against_baselines(results, name)),
         *(f for name in pretrained for f in answers_against_blind(results, name)),
@@ -41,7 +44,7 @@ def findings(results: Sequence[Result]) -> list[Finding]:
 
 def findings_lines(found: Sequence[Finding]) -> list[str]:
     """A Markdown table of findings."""
-    rows = [["question", "measured", "answer"], *([f.question, f.measured, f.answer] for f in found)]
+    rows = [["question", "answer", "measured"], *([f.question, f.answer, f.measured] for f in found)]
     return grid(rows, left=3)
 
 
@@ -75,7 +78,7 @@ def against_random(results: Sequence[Result], model: str) -> list[Finding]:
     margins = {t: 100 * (mine[t].mean - random[t].mean) for t in tasks}
     spreads = {t: 100 * ((mine[t].std or 0.0) + (random[t].std or 0.0)) for t in tasks}
     mean = sum(margins.values()) / len(tasks)
-    each = ", ".join(f"{short(t)} {margins[t]:+.1f} (spread {spreads[t]:.1f})" for t in tasks)
+    each = _least({t: f"{short(t)} {margins[t]:+.1f} (spread {spreads[t]:.1f})" for t in tasks}, margins)
     return [
         Finding(first, f"{mean:+.1f} points over {len(tasks)} probes", mean >= MARGIN),
         Finding(second, each, all(margins[t] > spreads[t] for t in tasks)),
@@ -95,9 +98,43 @@ def against_floor(results: Sequence[Result], pretrained: Sequence[str]) -> Findi
     tasks = sorted(ours[best].keys() & floor.keys())
     if not tasks:
         return Finding(question, "no probes of both", None)
-    each = ", ".join(f"{short(t)} {100 * (ours[best][t].mean - floor[t]):+.1f}" for t in tasks)
+    margins = {t: 100 * (ours[best][t].mean - floor[t]) for t in tasks}
+    each = _least({t: f"{short(t)} {margins[t]:+.1f}" for t in tasks}, margins)
     won = sum(ours[best][t].mean > floor[t] for t in tasks)
     return Finding(question, f"{best}: {won} of {len(tasks)} ({each})", won >= FLOOR_SHARE * len(tasks))
+
+
+def with_few_clips(results: Sequence[Result], model: str) -> list[Finding]:
+    """Whether the margin over random initialisation is larger where there is little to train the probe on; nothing
+    where no probe was trained on a part. A difference of margins within noise (a paired bootstrap) is a no."""
+    few, every = (
+        {name: probe_scores(results, name, part) for name in (model, RANDOM)}
+        for part in (f"{POOLING}{SHARE}{FEW}%", POOLING)
+    )
+    tasks = sorted(few[model].keys() & few[RANDOM].keys() & every[model].keys() & every[RANDOM].keys())
+    if not tasks:
+        return []
+    margins = [
+        _margin(*(average([scores[name][t] for t in tasks]) for name in (model, RANDOM))) for scores in (few, every)
+    ]
+    noise = within_noise(*margins)
+    shown = [f"{100 * m.mean:+.1f} points" for m in margins]
+    measured = f"{shown[0]} against {shown[1]} ({', '.join(map(short, tasks))}{'; within noise' if noise else ''})"
+    question = f"{model}: over random by more on {FEW} % of the training data than on all of it ({POOLING} pooling)?"
+    return [Finding(question, measured, margins[0].mean > margins[1].mean and not noise)]
+
+
+def _margin(first: Score, second: Score) -> Score:
+    known = first.resampled is not None and second.resampled is not None
+    return Score(first.mean - second.mean, None, first.resampled - second.resampled if known else None)
+
+
+def _least(texts: dict[str, str], values: dict[str, float]) -> str:
+    """All of a few texts; of many those of the least values, and of how many."""
+    if len(texts) <= MOST_NAMED:
+        return ", ".join(texts.values())
+    least = sorted(texts, key=values.__getitem__)[: MOST_NAMED // 2]
+    return f"least of {len(texts)}: {', '.join(texts[t] for t in least)}"
 
 
 def retrieval_against_chance(results: Sequence[Result], model: str) -> list[Finding]:

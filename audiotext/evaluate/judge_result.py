@@ -25,7 +25,7 @@ from audiotext.evaluate.judge import (
     prompt_facts,
     usable,
 )
-from audiotext.evaluate.protocol import file_hash, git_revision, ids_hash, versions, write_json
+from audiotext.evaluate.protocol import file_hash, git_revision, ids_hash, peak_memory, versions, write_json
 from audiotext.evaluate.results import NEEDED, protocol_id
 
 DESCRIPTION = (
@@ -81,12 +81,14 @@ def judge_result(
             "verdicts": out.with_suffix(".jsonl").name,
             "answers_of": {"file": str(source), "sha256": file_hash(source)},
         },
+        "prompts": {"judge": [template]},
         "clips": result["clips"] | {"found": len({j.answer.id.partition(": ")[0] for j in judged})},
         "versions": versions(),
         "git_revision": git_revision(),
         "command": shlex.join(sys.argv),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "seconds": round(time.monotonic() - began, 2),
+        "peak_memory_mb": peak_memory(),
     }
     found["protocol_id"] = protocol_id(found)
     write_json(out, found)

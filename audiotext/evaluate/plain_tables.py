@@ -12,21 +12,30 @@ from audiotext.evaluate.table import Column, Row, Table
 
 @dataclass(frozen=True)
 class Plain:
-    """How a kind of task is shown: ``score`` is its name below each part of the scores, ``best`` is high or low."""
+    """How a kind of task is shown: ``score`` is its name below each part of the scores, ``best`` is high or low.
+
+    guess: what guessing scores; with it the task is an axis of the plot by domain, whose other end is 1, or 0 where low
+    is good.
+    """
 
     title: str
     score: str
     best: str
     note: str
+    guess: float | None = None
 
 
 PLAIN = {
     "detection": Plain(
-        "Sound event detection", "PSDS1", "high", "PSDS1 has no interval: marks go by the mean over seeds alone."
+        "Sound event detection", "PSDS1", "high", "PSDS1 has no interval: marks go by the mean over seeds alone.", 0.0
     ),
-    "verification": Plain("Verification", "EER", "low", "Equal error rate, low is good; guessing gives 50."),
+    "verification": Plain("Verification", "EER", "low", "Equal error rate, low is good; guessing gives 50.", 0.5),
     "transcription": Plain(
-        "Transcription", "WER", "low", "Word error rate of CTC on frozen frames, low is good; saying nothing gives 100."
+        "Transcription",
+        "WER",
+        "low",
+        "Word error rate of CTC on frozen frames, low is good; saying nothing gives 100.",
+        1.0,
     ),
 }
 

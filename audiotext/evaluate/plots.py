@@ -1,10 +1,9 @@
-"""Plots of a report: learning curves, probes, retrieval curves and the map of held-out clips, and one page of all."""
+"""Plots of a report, and one page of all; here learning curves, probes, retrieval and the map of held-out clips."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,31 +13,17 @@ from matplotlib.figure import Figure, FigureBase
 
 from audiotext.atomic import replacing
 from audiotext.evaluate.findings import probe_scores, short
-from audiotext.evaluate.report import POOLINGS, SPACES, WAYS, probe_parts
+from audiotext.evaluate.plot_domain import axes_by_domain, draw_domains
+from audiotext.evaluate.plot_low_resource import draw_low_resource
+from audiotext.evaluate.plot_material import DOMAINS, Material, colour
+from audiotext.evaluate.probe_tables import POOLINGS, low_resource, probe_parts
+from audiotext.evaluate.report import SPACES, WAYS
 from audiotext.evaluate.results import ReportError, Result, models
 from audiotext.evaluate.table import Score
 
-COLOURS = {"floor": "#8c8c8c", "random": "#c9a227", "contrastive": "#1f6fb4", "captioning": "#c4472f"}
-MORE = ("#4c9a52", "#7a5aa6", "#2a9d9d", "#b0568f", "#5c5c3d")
-DOMAINS = {"speech": "#1f6fb4", "music": "#c4472f", "sound": "#4c9a52"}
 POINTS = 30
 MOST_PANELS = 4
-
-
-@dataclass
-class Material:
-    """What there is to draw.
-
-    curves: rows of metrics.jsonl by run. maps: by model, one mean frame per held-out clip (N, D) and N domains.
-    """
-
-    results: Sequence[Result]
-    curves: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
-    maps: Mapping[str, tuple[np.ndarray, list[str]]] = field(default_factory=dict)
-
-    @property
-    def synthetic(self) -> bool:
-        return any(r.synthetic for r in self.results)
+MOST_LABELS = 16  # of tasks in all panels of the probes, side by side
 
 
 def read_curves(exp: Path) -> dict[str, list[dict[str, Any]]]:
@@ -62,6 +47,8 @@ def draw_all(material: Material, folder: Path) -> list[Path]:
     parts: list[tuple[str, float, Callable[[FigureBase, Material], None], bool]] = [
         ("learning_curves", 3.2, draw_curves, bool(material.curves)),
         ("probes", 3.6, draw_probes, bool(probe_parts(material.results))),
+        ("domains", 4.2, draw_domains, bool(axes_by_domain(material.results))),
+        ("low_resource", 3.6, draw_low_resource, bool(low_resource(material.results))),
         ("retrieval", 3.6, draw_retrieval, any(r.kind == "retrieval" for r in material.results)),
         ("embeddings", 3.6, draw_maps, bool(material.maps)),
     ]
@@ -111,18 +98,22 @@ def draw_probes(figure: FigureBase, material: Material) -> None:
     probes = [r for r in material.results if r.kind == "probe"]
     names, tasks = models(probes), sorted({r.task for r in probes})
     width = 0.8 / len(names)
+    few = len(tasks) * len(poolings) <= MOST_LABELS
     for axis, pooling in zip(axes, poolings, strict=True):
         for i, name in enumerate(names):
             scores = probe_scores(probes, name, pooling)
             at = [tasks.index(t) + (i - (len(names) - 1) / 2) * width for t in scores]
             errors = [100 * (s.std or 0) for s in scores.values()]
             heights = [100 * s.mean for s in scores.values()]
-            axis.bar(at, heights, width, yerr=errors, capsize=2, label=name, color=colour(name, names))
+            whiskers = {"yerr": errors, "capsize": 2} if few else {"yerr": errors, "error_kw": {"lw": 0.5}}
+            axis.bar(at, heights, width, label=name, color=colour(name, names), **whiskers)
         guess = {tasks.index(r.task): 100 * r.details["majority"] for r in probes if "majority" in r.details}
         left, right = ([i + side for i in guess] for side in (-0.45, 0.45))
         axis.hlines(list(guess.values()), left, right, color="black", lw=1, ls=":", label="majority class")
-        labels = [short(t).replace(" ", "\n") for t in tasks]
-        axis.set_xticks(range(len(tasks)), labels, fontsize=8)
+        if few:
+            axis.set_xticks(range(len(tasks)), [short(t).replace(" ", "\n") for t in tasks], fontsize=8)
+        else:  # too many to stand beside each other
+            axis.set_xticks(range(len(tasks)), [short(t) for t in tasks], fontsize=7, rotation=90)
         title = f"{pooling} pooling" if pooling in POOLINGS else pooling
         axis.set(title=title, ylabel="accuracy or mAP, %", ylim=(0, 100))
     figure.legend(*axes[0].get_legend_handles_labels(), fontsize=8, loc="outside right upper")
@@ -190,12 +181,6 @@ def flat(vectors_ND: np.ndarray) -> np.ndarray:
         return np.pad(out, ((0, 0), (0, 2 - out.shape[1])))
     x = PCA(min(30, *x.shape), random_state=0).fit_transform(x)
     return TSNE(2, perplexity=POINTS, init="pca", random_state=0, n_jobs=1).fit_transform(x.astype(np.float32))
-
-
-def colour(name: str, names: Sequence[str]) -> str:
-    """A model's colour: fixed for the main recipe's, by order for others."""
-    others = [n for n in names if n not in COLOURS]
-    return COLOURS[name] if name in COLOURS else MORE[others.index(name) % len(MORE)]
 
 
 def _save(figure: Figure, path: Path, synthetic: bool) -> Path:

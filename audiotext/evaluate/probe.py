@@ -29,7 +29,8 @@ from audiotext.evaluate.pooled import (
     vectors,
 )
 from audiotext.evaluate.protocol import EVALUATIONS, Evaluation, Outcome, Protocol, ProtocolError, spread
-from audiotext.evaluate.split import nested_share, validation_split
+from audiotext.evaluate.results import SHARE
+from audiotext.evaluate.split import nested_share, share_facts, validation_split
 from audiotext.metric.classification import accuracy, balanced_accuracy, d_prime, mean_average_precision, roc_auc
 
 LOG = logging.getLogger(__name__)
@@ -128,7 +129,7 @@ class Probe(Evaluation):
             LOG.warning("%s: %d seeds; a spread wants %d or more", self.label, len(self.seeds), LEAST_SEEDS)
         for name, pooling, kind in self.variants():
             for share in (None, *self.shares):
-                part_name = name if share is None else f"{name} @ {share:g}%"
+                part_name = name if share is None else f"{name}{SHARE}{share:g}%"
                 folds = [self._fold(pooling, kind, frames, part, classes, share) for part in parts]
                 runs = [np.concatenate([f[s].predicted for f in folds]) for s in range(len(self.seeds))]
                 scores[part_name] = self._scores(runs, truth, fold)
@@ -137,13 +138,28 @@ class Probe(Evaluation):
                 if share is None:
                     details["validation_split"] = folds[0][0].split
                 LOG.info("%s, %s: %s %.3f", self.label, part_name, self.metric, scores[part_name][self.metric]["mean"])
-        if not self.several:
-            details |= _guessing([clip.labels[self.label] for clip in clips])
+        details |= _guessing(truth)
+        if self.shares:
+            details["shares"] = self._share_facts(frames, parts, classes)
         details["train_clips"] = len(protocol.select_on or protocol.report_on)
+        details["train_found"] = len(frames.select(protocol.select_on or protocol.report_on))
         details["domain"] = self.domain
         expected = self.expected or len(protocol.report_on)
         shown = ", ".join(name for name, _, _ in self.variants())
         return Outcome(scores, details, shown, expected, len(clips), items, layer=str(self.layer))
+
+    def _share_facts(self, frames: FrozenFrames, parts: Sequence[Protocol], classes: list[str]) -> dict[str, dict]:
+        """What every share of the training clips comes to, by per cent, mean over folds and seeds."""
+        train = [targets(frames.select(p.select_on).clips, self.label, classes, self.several).numpy() for p in parts]
+        found = {}
+        for share in (*self.shares, None):
+            each = [share_facts(target, share, self.seeds) for target in train]
+            found[f"{share or 100:g}"] = {key: float(np.mean([one[key] for one in each])) for key in each[0]}
+        for share, facts in found.items():
+            if facts["classes"] < found["100"]["classes"]:
+                LOG.warning("%s: %s %% of the training clips hold %.1f of %.0f classes; the others cannot be learnt",
+                            self.label, share, facts["classes"], found["100"]["classes"])  # fmt: skip
+        return found
 
     def _scores(self, runs: list[np.ndarray], truth: np.ndarray, fold: np.ndarray) -> dict[str, dict]:
         """Scores by name, mean over folds, spread over seeds."""
@@ -349,7 +365,11 @@ def targets(clips: list[EvalClip], label: str, classes: list[str], several: bool
     return found
 
 
-def _guessing(labels: list) -> dict:
-    """What guessing would score: the most frequent class, and one of the classes at random."""
-    _, counts = np.unique([str(x) for x in labels], return_counts=True)
+def _guessing(truth: np.ndarray) -> dict:
+    """What guessing would score on class numbers (N,): the most frequent class, and one of the classes at random; on
+    truth values (N, C): the mean share of a class, which is the average precision of an order that knows nothing."""
+    if truth.ndim > 1:
+        there = truth[:, truth.any(0)]
+        return {"chance": float(there.mean()), "classes": there.shape[1]}
+    _, counts = np.unique(truth, return_counts=True)
     return {"majority": float(counts.max() / counts.sum()), "chance": 1 / len(counts), "classes": len(counts)}

@@ -80,8 +80,9 @@ class Outcome:
     scores: a tree of numbers, or of ``spread`` entries where there are several seeds. details: anything else worth
     keeping (what was chosen, examples, chance levels). expected, found: clips the protocol reports on, clips scored.
     items: what every item scored, by the path of the score in the tree (``mean/accuracy``): for intervals.
-    layer: which of the encoder's. prompts: what stood for each class, where words did. versions: of programs and
-    packages that this task alone used.
+    layer: which of the encoder's. pooling: what made one vector of a clip's frames; empty where nothing did. prompts:
+    what stood for each class, where words did, and how a language model was asked. versions: of programs and packages
+    that this task alone used.
     """
 
     scores: dict[str, Any]
@@ -228,7 +229,7 @@ def write_result(path: Path, wanted: dict, context: Context, outcome: Outcome, s
         "protocol_id": protocol_id(wanted),
         **encoder_facts(context),
         "layer": outcome.layer,
-        "pooling": outcome.pooling,
+        "pooling": outcome.pooling or "none, every frame",
         "prompts": outcome.prompts,
         "scores": outcome.scores,
         "intervals": {name: interval(values) for name, values in resampled.items()},

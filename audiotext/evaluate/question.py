@@ -159,7 +159,9 @@ class QuestionTask(Evaluation):
             scores[way] = over_kinds([answer_scores(test, run, self.metrics) for run in runs])
             items |= answer_samples(way, test, runs, self.metrics)
         expected, found = len(protocol.report_on), len(frames[self.test])
-        return Outcome(scores, details, expected=expected, found=found, items=items)
+        prompt = self.prompt(Asked("", "{question}", "", (), ("{choices}",)))
+        prompts = {"question": [getattr(self.language, "template", "{prompt}").replace("{prompt}", prompt)]}
+        return Outcome(scores, details, expected=expected, found=found, items=items, prompts=prompts)
 
     def _train(self, context: Context, frames: dict[str, FrozenFrames], asked: dict[str, list[Asked]], seed: int):
         choices = defaultdict(list)

@@ -9,16 +9,18 @@ from collections.abc import Sequence
 
 from audiotext.evaluate.table import BEST, SECOND, Table
 
-CSV_HEADER = ("table", "row", "column", "score", "std", "low", "high", "mark")
+CSV_HEADER = ("table", "row", "column", "score", "std", "low", "high", "mark", "clips", "protocol")
 _LATEX = {BEST: r"\textbf{{{}}}", SECOND: r"\underline{{{}}}"}
 _SPECIAL = {c: f"\\{c}" for c in "&%$#_{}"} | {
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}", "→": r"$\rightarrow$",
     "±": r"$\pm$", "≥": r"$\geq$", "<": r"$<$", ">": r"$>$",
+    "†": r"$^\dagger$",
 }  # fmt: skip
 
 
 def csv_text(tables: Sequence[Table]) -> str:
-    """One line per number, unscaled, with deviation over seeds, bounds of the interval, and mark (best, second)."""
+    """One line per number, unscaled, with deviation over seeds, bounds of the interval, mark (best, second), clips
+    found of those expected, and protocol (none for an average over several)."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(CSV_HEADER)
@@ -29,7 +31,9 @@ def csv_text(tables: Sequence[Table]) -> str:
                 if (score := row.cells.get(column.key)) is not None:
                     low, high = score.interval or (None, None)
                     numbers = (f"{x:.6g}" if x is not None else "" for x in (score.mean, score.std, low, high))
-                    writer.writerow([table.title, row.label, column.title, *numbers, marks.get(i, "")])
+                    clips = "{}/{}".format(*score.clips) if score.clips else ""
+                    behind = (marks.get(i, ""), clips, score.protocol)
+                    writer.writerow([table.title, row.label, column.title, *numbers, *behind])
     return out.getvalue()
 
 
@@ -37,20 +41,17 @@ def latex_text(tables: Sequence[Table]) -> str:
     """One table environment per table, for the package booktabs: best in bold, second best underlined."""
     parts = ["% \\usepackage{booktabs}"]
     for table in tables:
-        header = " & ".join(map(_escaped, [table.corner, *(c.title for c in table.columns)]))
-        body = [
-            " & ".join([_escaped(label), *(_cell(cell) for cell in cells)]) + r" \\"
-            for label, *cells in table.text({mark: f"\0{mark}\0{{}}" for mark in _LATEX})
-        ]
-        parts += [
-            r"\begin{table}",
-            r"\centering",
-            rf"\caption{{{_escaped(' '.join([table.title + '.', *table.notes]))}}}",
-            rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}",
-            r"\toprule", rf"{header} \\", r"\midrule", *body, r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table}", "",
-        ]  # fmt: skip
+        caption = _escaped(" ".join([table.title + ".", *table.every_note()]))
+        parts += [r"\begin{table}", r"\centering", rf"\caption{{{caption}}}"]
+        for piece, text in enumerate(table.grids({mark: f"\0{mark}\0{{}}" for mark in _LATEX})):
+            header, *body = (" & ".join(map(_cell, row)) + r" \\" for row in text)
+            parts += [r"\par\medskip"] if piece else []
+            parts += [
+                rf"\begin{{tabular}}{{l{'r' * (len(text[0]) - 1)}}}",
+                r"\toprule", header, r"\midrule", *body, r"\bottomrule",
+                r"\end{tabular}",
+            ]  # fmt: skip
+        parts += [r"\end{table}", ""]
     return "\n".join(parts)
 
 

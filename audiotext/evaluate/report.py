@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from audiotext.atomic import replacing
-from audiotext.evaluate.answer_tables import ANSWERED, choice_tables, judge_tables
+from audiotext.evaluate.answer_tables import ANSWERED, by_task, choice_tables, judge_tables
 from audiotext.evaluate.bootstrap import LEVEL
 from audiotext.evaluate.caption_scoring import fewer_references
-from audiotext.evaluate.findings import findings, findings_lines, probe_metric, probe_scores, short
-from audiotext.evaluate.plain_tables import plain_tables
-from audiotext.evaluate.results import Result, check_models, check_protocols, model_rank, models
+from audiotext.evaluate.findings import findings, findings_lines, probe_metric, short
+from audiotext.evaluate.plain_tables import PLAIN, plain_tables
+from audiotext.evaluate.probe_tables import (
+    detail,
+    domain_table,
+    low_resource_tables,
+    probe_parts,
+    probe_table,
+    with_average,
+)
+from audiotext.evaluate.results import Result, check_models, check_protocols, models
 from audiotext.evaluate.table import NOISE, Column, Row, Score, Table, average, grid
 from audiotext.metric.caption_tools import TITLES
 
 WAYS = {"text_to_audio": "T→A", "audio_to_text": "A→T"}
-POOLINGS = ("attention", "mean")
 SPACES = {"direct": "own text side", "lit": "text side trained here"}
 BASELINES = {"most_frequent": "most frequent training caption", "nearest_log_mel": "nearest training clip by log-mel"}
 CAPTION_COLUMNS = [
@@ -36,7 +44,6 @@ CAPTION_COLUMNS = [
     Column("words", "words", scale=1, best=""),
 ]
 MOST_KINDS = 8
-SHARE = " @ "  # between a probe and the part of the training data it saw
 NOISE_NOTE = (
     f"Models whose difference from the best (from the second best) is within noise share its mark, and where all are "
     f"within noise none is marked: paired bootstrap over items and seeds, p >= {NOISE:.2f}."
@@ -74,17 +81,18 @@ def build_report(
         lines += table.lines()
     lines += [f"## {'SYNTHETIC: ' if synthetic else ''}What it shows", "", *findings_lines(findings(results)), ""]
     if page:
-        lines += ["## Plots", "", f"![learning curves, probes, retrieval, embeddings]({page})", ""]
+        lines += ["## Plots", "", f"![learning curves, probes, domains, retrieval, embeddings]({page})", ""]
     return "\n".join(lines + protocol_lines(results, command)).rstrip() + "\n"
 
 
 def tables(results: Sequence[Result], intervals: bool = False) -> list[Table]:
     """Every table for which there are results, the summary first; a title says where the data is synthetic."""
-    parts = [probe_table(results, part) for part in probe_parts(results)]
+    parts = [summary(results), domain_table(results)]
+    parts += [probe_table(results, part) for part in probe_parts(results)]
     parts += [*low_resource_tables(results), *retrieval_tables(results), *compat_tables(results)]
-    parts += [*plain_tables(results), zero_shot_table(results), captioning_table(results), question_table(results)]
+    parts += [*plain_tables(results), zero_shot_table(results), *captioning_tables(results), *question_tables(results)]
     parts += [*choice_tables(results), *judge_tables(results)]
-    found = [summary(results), *(table for table in parts if table.rows)]
+    found = [table for table in parts if table.rows and table.columns]
     for table in found:
         table.intervals = intervals
         if any(r.synthetic for r in results):
@@ -94,88 +102,47 @@ def tables(results: Sequence[Result], intervals: bool = False) -> list[Table]:
 
 def summary(results: Sequence[Result]) -> Table:
     """One row per model, one column per question a reader asks first; a column that nobody fills is left out."""
-    columns: list[tuple[Column, Callable[[str], Score | None]]] = []
+    columns: list[tuple[Column, dict[str, Score]]] = []
+
+    def add(title: str, kind: str, *keys: str, **shown: Any) -> None:
+        columns.append((Column(title, title, **shown), _over_tasks(results, kind, *keys)))
+
     for pooling in probe_parts(results):
-        column = Column(f"probe {pooling}", f"probes, {pooling}")
-        columns.append((column, lambda m, p=pooling: average(list(probe_scores(results, m, p).values()))))
+        add(f"probes, {pooling}", "probe", pooling)
     for space in SPACES:
         for way, arrow in WAYS.items():
-            label = f"{arrow} R@10, {'own' if space == 'direct' else 'trained'} text"
-            column = Column(label, label)
-            columns.append((column, lambda m, s=space, w=way: _pick(results, m, "retrieval", s, w, "R@10")))
+            add(f"{arrow} R@10, {'own' if space == 'direct' else 'trained'} text", "retrieval", space, way, "R@10")
     for space in SPACES:
-        label = f"zero-shot, {'own' if space == 'direct' else 'trained'} text"
-        columns.append((Column(label, label), lambda m, s=space: average(_all(results, m, "zero_shot", s, "accuracy"))))
+        add(f"zero-shot, {'own' if space == 'direct' else 'trained'} text", "zero_shot", space, "accuracy")
     for part, label in (("trained", "CIDEr-D, trained"), ("direct", "CIDEr-D, own")):
-        column = Column(label, label, scale=1, digits=3)
-        columns.append((column, lambda m, p=part: _pick(results, m, "captioning", p, "beam", "cider_d")))
-    column = Column("questions", "questions, exact")
-    columns.append((column, lambda m: _pick(results, m, "question", "trained", "all", "exact_match")))
+        add(label, "captioning", part, "beam", "cider_d", scale=1, digits=3)
+    add("questions, exact", "question", "trained", "all", "exact_match")
     for way in ("trained", "likelihood"):
-        column = Column(f"choice {way}", f"choice, {ANSWERED[way]}")
-        columns.append((column, lambda m, w=way: _pick(results, m, "choice", w, "all", "choice_accuracy")))
-    for part in sorted({part for r in results if r.kind == "transcription" for part in r.scores}):
-        column = Column(f"WER {part}", f"WER, {part}", best="low")
-        columns.append((column, lambda m, p=part: _pick(results, m, "transcription", p, "WER")))
-    column = Column("detection", "events, PSDS1")
-    columns.append((column, lambda m: _pick(results, m, "detection", "linear", "PSDS1")))
-    rows = [Row(name, {c.key: find(name) for c, find in columns}) for name in models(results)]
-    filled = [c for c, _ in columns if any(row.cells[c.key] is not None for row in rows)]
-    return Table("At a glance", filled, rows, ["Averages are over the tasks of the tables below. CIDEr-D is 0 to 10."])
+        add(f"choice, {ANSWERED[way]}", "choice", way, "all", "choice_accuracy")
+    for kind, plain in PLAIN.items():
+        for part in sorted({part for r in results if r.kind == kind for part in r.scores}):
+            add(f"{plain.title.lower()}, {part}, {plain.score}", kind, part, plain.score, best=plain.best)
+    rows = [Row(name, {c.key: found.get(name) for c, found in columns}) for name in models(results)]
+    note = (
+        "Averages are over the tasks of the tables below, for the models that were measured on every one of them. "
+        "CIDEr-D is 0 to 10."
+    )
+    return Table("At a glance", [c for c, found in columns if found], rows, [note])
 
 
-def _all(results: Sequence[Result], model: str, kind: str, *keys: str) -> list[Score]:
-    """The scores under ``keys`` in every result of that model and kind that has them."""
-    found = []
-    for result in results:
-        if result.model == model and result.kind == kind:
-            if (score := result.score(*keys)) is not None:
-                found.append(score)
-    return found
-
-
-def _pick(results: Sequence[Result], model: str, kind: str, *keys: str) -> Score | None:
-    return average(found) if len(found := _all(results, model, kind, *keys)) > 1 else found[0] if found else None
-
-
-def probe_parts(results: Sequence[Result]) -> list[str]:
-    """The poolings (and kinds of probe) that results have, the usual two first; parts of the training data left out."""
-    found = {part for r in results if r.kind == "probe" for part in r.scores if SHARE not in part}
-    return [*(p for p in POOLINGS if p in found), *sorted(found - {*POOLINGS})]
-
-
-def probe_table(results: Sequence[Result], pooling: str) -> Table:
-    """The task's own score (accuracy where it says nothing else) by probe, and what guessing gives."""
-    probes = [r for r in results if r.kind == "probe" and pooling in r.scores]
-    tasks = sorted({r.task for r in probes})
-    metric = {r.task: probe_metric(r) for r in probes}
-    titles = {t: short(t) if metric[t] == "accuracy" else f"{short(t)}, {metric[t]}" for t in tasks}
-    columns = [Column(t, titles[t], best="low" if metric[t] == "EER" else "high") for t in tasks]
-    columns.append(Column("average", "average"))
-    rows = [Row("majority class", _with_average({r.task: _detail(r, "majority") for r in probes}, tasks), False)]
-    for name in models(probes):
-        rows.append(Row(name, _with_average(dict(probe_scores(probes, name, pooling)), tasks)))
-    notes = ["Accuracy unless said. An average is given where every probe was measured."]
-    named = f"{pooling} pooling" if pooling in POOLINGS else pooling
-    return Table(f"Linear probes, {named}" if "," not in named else named, columns, rows if probes else [], notes)
-
-
-def low_resource_tables(results: Sequence[Result]) -> list[Table]:
-    """For every probe that was also trained on parts of its training data: a column per part."""
-    found = []
-    probes = [r for r in results if r.kind == "probe"]
-    for task in sorted({r.task for r in probes}):
-        mine = [r for r in probes if r.task == task]
-        parts = {part: part.split(SHARE) for r in mine for part in r.scores if SHARE in part}
-        for pooling in sorted({name for name, _ in parts.values()}):
-            shares = sorted({float(share.rstrip("%")) for name, share in parts.values() if name == pooling})
-            keys = [f"{pooling}{SHARE}{share:g}%" for share in shares] + [pooling]
-            metric = probe_metric(mine[0])
-            columns = [Column(key, f"{s:g} %") for key, s in zip(keys, [*shares, 100], strict=True)]
-            rows = [Row(r.model, {key: r.score(key, metric) for key in keys}) for r in mine]
-            title = f"Low resource: {short(task)}, {pooling}"
-            found.append(Table(title, columns, rows, [f"{metric} by part of the training data; the parts are nested."]))
-    return found
+def _over_tasks(results: Sequence[Result], kind: str, *keys: str) -> dict[str, Score]:
+    """By model the score under ``keys``, averaged over the tasks of that kind; only of models that did all of them."""
+    found: dict[str, dict[str, Score]] = {}
+    for result in (r for r in results if r.kind == kind):
+        path = (*keys, probe_metric(result)) if kind == "probe" else keys
+        if (score := result.score(*path)) is not None:
+            found.setdefault(result.model, {})[result.task] = score
+    every = {task for scores in found.values() for task in scores}
+    return {
+        model: average(list(scores.values())) if len(scores) > 1 else next(iter(scores.values()))
+        for model, scores in found.items()
+        if scores.keys() == every
+    }
 
 
 def compat_tables(results: Sequence[Result]) -> list[Table]:
@@ -196,15 +163,6 @@ def compat_tables(results: Sequence[Result]) -> list[Table]:
         note = f"To compare with numbers published with {mode}, and with nothing else: {differs}."
         found.append(Table(f"Retrieval as {mode} computes it: {task}", columns, rows, [note]))
     return found
-
-
-def _detail(result: Result, key: str) -> Score | None:
-    return Score.of(result.details[key]) if key in result.details else None
-
-
-def _with_average(cells: dict[str, Score | None], tasks: Sequence[str]) -> dict[str, Score | None]:
-    found = [cells.get(task) for task in tasks]
-    return cells | {"average": average(found) if tasks and None not in found else None}
 
 
 def retrieval_tables(results: Sequence[Result]) -> list[Table]:
@@ -244,31 +202,31 @@ def zero_shot_table(results: Sequence[Result]) -> Table:
     found = [r for r in results if r.kind == "zero_shot"]
     tasks = sorted({r.task for r in found})
     columns = [Column(task, short(task)) for task in tasks] + [Column("average", "average")]
-    rows = [Row("majority class", _with_average({r.task: _detail(r, "majority") for r in found}, tasks), False)]
+    rows = [Row("majority class", with_average({r.task: detail(r, "majority") for r in found}, tasks), False)]
     for name in models(found):
         for space, words in SPACES.items():
             mine = [r for r in found if r.model == name and space in r.scores]
             if mine:
                 cells = {r.task: r.score(space, "accuracy") for r in mine}
-                rows.append(Row(f"{name}, {words}", _with_average(cells, tasks)))
+                rows.append(Row(f"{name}, {words}", with_average(cells, tasks)))
     return Table("Zero-shot classification", columns, rows if found else [], ["Accuracy by prompts, no labelled clip."])
 
 
-def captioning_table(results: Sequence[Result]) -> Table:
-    """A row per model, decoder and search; the baselines first. Scores of tools have a column where some result has
-    them; the note names the others."""
-    found = [r for r in results if r.kind == "captioning"]
-    rows, tasks = [], sorted({r.task for r in found})
-    for task in tasks:
-        mine = sorted((r for r in found if r.task == task), key=lambda r: model_rank(r.model))
-        prefix = f"{task}: " if len(tasks) > 1 else ""
-        for name, words in BASELINES.items():
-            rows.append(Row(prefix + words, mine[0].scores_below("baseline", name), ranked=False))
-        for result in mine:
-            for part, words in (("trained", "decoder trained here"), ("direct", "own decoder")):
-                for search in result.scores.get(part, {}):
-                    shown = f"{search} {result.details.get(search, '')}".strip()  # beam 4, nucleus 0.9
-                    rows.append(Row(f"{prefix}{result.model}, {words}, {shown}", result.scores_below(part, search)))
+def captioning_tables(results: Sequence[Result]) -> list[Table]:
+    """One table per captioning task: a row per model, decoder and search; the baselines first. Scores of tools have a
+    column where some result has them; the note names the others."""
+    return [_captioning_table(task, mine) for task, mine in by_task(results, "captioning").items()]
+
+
+def _captioning_table(task: str, found: Sequence[Result]) -> Table:
+    rows = []
+    for name, words in BASELINES.items():
+        rows.append(Row(words, found[0].scores_below("baseline", name), ranked=False))
+    for result in found:
+        for part, words in (("trained", "decoder trained here"), ("direct", "own decoder")):
+            for search in result.scores.get(part, {}):
+                shown = f"{search} {result.details.get(search, '')}".strip()  # beam 4, nucleus 0.9
+                rows.append(Row(f"{result.model}, {words}, {shown}", result.scores_below(part, search)))
     absent = [name for name in TITLES if not any(row.cells.get(name) for row in rows)]
     notes = [
         "CIDEr-D is 0 to 10, SPIDEr 0 to 5.5. METEOR (exact+stem) knows no synonyms or paraphrases: compare it within "
@@ -279,25 +237,23 @@ def captioning_table(results: Sequence[Result]) -> Table:
         notes[0] += f" Not computed: {names}; each is of its own program, which a task asks for by `tools`."
     told = {f"{r.task}: {words}." for r in found if (words := fewer_references(r.details.get("references", {})))}
     columns = [column for column in CAPTION_COLUMNS if column.key not in absent]
-    return Table("Captioning", columns, rows, notes + sorted(told), corner="captions by")
+    return Table(f"Captioning: {task}", columns, rows, notes + sorted(told), corner="captions by")
 
 
-def question_table(results: Sequence[Result]) -> Table:
-    """Exact match and token F1 over all questions, exact match by kind of question; the blind baseline first."""
-    found = [r for r in results if r.kind == "question"]
-    rows, kinds, tasks = [], {}, sorted({r.task for r in found})
-    for task in tasks:
-        mine = sorted((r for r in found if r.task == task), key=lambda r: model_rank(r.model))
-        prefix = f"{task}: " if len(tasks) > 1 else ""
-        for kind in mine[0].scores["blind"]:
-            kinds[kind] = kinds.get(kind, 0) + mine[0].details.get("questions", {}).get(kind, 0)
-        rows.append(Row(f"{prefix}blind: commonest answer", _answers(mine[0], "blind"), ranked=False))
-        rows += [Row(prefix + r.model, _answers(r, "trained")) for r in mine]
-    kinds.pop("all", None)
-    kinds = dict(sorted(kinds.items(), key=lambda item: (-item[1], item[0]))[:MOST_KINDS])
-    columns = [Column("all exact_match", "exact match"), Column("all token_f1", "token F1")]
-    columns += [Column(f"{kind} exact_match", f"{kind} ({count})") for kind, count in kinds.items()]
-    return Table("Question answering", columns, rows, [QUESTION_NOTE])
+def question_tables(results: Sequence[Result]) -> list[Table]:
+    """One table per task: exact match and token F1 over all questions, exact match by kind of question; the blind
+    baseline first."""
+    found = []
+    for task, mine in by_task(results, "question").items():
+        counts = mine[0].details.get("questions", {})
+        kinds = {kind: counts.get(kind, 0) for kind in mine[0].scores["blind"] if kind != "all"}
+        kinds = dict(sorted(kinds.items(), key=lambda item: (-item[1], item[0]))[:MOST_KINDS])
+        columns = [Column("all exact_match", "exact match"), Column("all token_f1", "token F1")]
+        columns += [Column(f"{kind} exact_match", f"{kind} ({count})") for kind, count in kinds.items()]
+        rows = [Row("blind: commonest answer", _answers(mine[0], "blind"), ranked=False)]
+        rows += [Row(r.model, _answers(r, "trained")) for r in mine]
+        found.append(Table(f"Question answering: {task}", columns, rows, [QUESTION_NOTE]))
+    return found
 
 
 def _answers(result: Result, part: str) -> dict[str, Score | None]:
@@ -308,7 +264,9 @@ def _answers(result: Result, part: str) -> dict[str, Score | None]:
 def protocol_lines(results: Sequence[Result], command: str) -> list[str]:
     """What stands behind the numbers: tasks, models, software, commands."""
     lines = ["## Protocol", "", *_task_grid(results), ""]
-    lines += ["Found/expected counts clips that were scored against clips the protocol reports on.", ""]
+    crops = sorted({str(r.tree["crop"]) for r in results if r.tree.get("crop")})
+    lines += ["Found/expected counts clips that were scored against clips the protocol reports on. "
+              f"Clips are heard as: {'; '.join(crops) or 'not recorded'}.", ""]  # fmt: skip
     seen: dict[tuple[str, str], list[str]] = {}
     for r in results:
         seen.setdefault((r.kind, r.tree["protocol"].get("description", "")), []).append(r.task)
@@ -339,14 +297,31 @@ def _task_grid(results: Sequence[Result]) -> list[str]:
     rows = [["task", "found/expected", "id list", "selected on", "protocol", "layer", "seeds"]]
     for task in sorted({r.task for r in results}):
         mine = [r for r in results if r.task == task]
-        clips = sorted({"{found}/{expected}".format(**r.tree["clips"]) for r in mine})
-        chosen = sorted({str(r.tree["protocol"].get("select_on", {}).get("clips", "?")) for r in mine})
+        clips = _counts(mine)
+        chosen = sorted({_selected(r) for r in mine})
         ids = sorted({r.tree["ids_hash"][:12] for r in mine})
         protocols = sorted({r.protocol_id for r in mine})
         seeds = sorted({" ".join(map(str, r.tree.get("seeds", []))) for r in mine})
         layers = sorted({str(r.tree.get("layer", "last")) for r in mine})
         rows.append([task, *(", ".join(cell) for cell in (clips, ids, chosen, protocols, layers, seeds))])
     return grid(rows, left=len(rows[0]))
+
+
+def _selected(result: Result) -> str:
+    """How many clips could decide anything; of those that were to, where a probe lacked some."""
+    expected, found = result.tree["protocol"].get("select_on", {}).get("clips", "?"), result.details.get("train_found")
+    return f"{expected}" if found in (None, expected) or not expected else f"{found}/{expected}"
+
+
+def _counts(results: Sequence[Result]) -> list[str]:
+    """``found/expected`` clips; where models differ, which of them lack some."""
+    by_count: dict[tuple[int, int], list[str]] = {}
+    for r in results:
+        by_count.setdefault((r.tree["clips"]["found"], r.tree["clips"]["expected"]), []).append(r.model)
+    return [
+        f"{found}/{expected}" + (f" ({', '.join(names)})" if len(by_count) > 1 and found != expected else "")
+        for (found, expected), names in sorted(by_count.items(), reverse=True)
+    ]
 
 
 def _model_grid(results: Sequence[Result]) -> list[str]:

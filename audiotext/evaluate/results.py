@@ -17,6 +17,7 @@ from audiotext.evaluate.table import Score
 if TYPE_CHECKING:
     import numpy as np
 
+SHARE = " @ "  # between a probe and the part of the training data it saw: "mean @ 10%"
 FLOOR, RANDOM = "floor", "random"
 ORDER = (FLOOR, RANDOM, "contrastive", "captioning")
 COMPARED = ("kind", "settings", "ids_hash", "protocol", "manifest_hashes")
@@ -72,7 +73,9 @@ class Result:
         tree: Any = self.scores
         for key in keys:
             tree = tree.get(key) if isinstance(tree, dict) else None
-        return None if tree is None else Score.of(tree, self.resampled.get("/".join(keys)))
+        if tree is None:
+            return None
+        return Score.of(tree, self.resampled.get("/".join(keys)), self.clips, self.tree.get("protocol_id", ""))
 
     def scores_below(self, *keys: str) -> dict[str, Score]:
         """Every score of a branch of the tree, by name."""
@@ -80,6 +83,12 @@ class Result:
         for key in keys:
             tree = tree.get(key, {})
         return {name: self.score(*keys, name) for name in tree}
+
+    @property
+    def clips(self) -> tuple[int, int] | None:
+        """How many were scored, and how many the protocol names; None where that is not said."""
+        counts = self.tree.get("clips")
+        return counts and (counts["found"], counts["expected"])
 
     @property
     def details(self) -> dict[str, Any]:
@@ -98,6 +107,12 @@ class Result:
     def protocol_id(self) -> str:
         """Twelve hex digits; equal for scores that may stand in one column."""
         return protocol_id(self.tree)
+
+
+def share_of(part: str) -> tuple[str, float]:
+    """The probe that a part of its scores is of, and on how many per cent of the training clips it was trained."""
+    name, _, share = part.partition(SHARE)
+    return name, float(share.rstrip("%")) if share else 100.0
 
 
 def protocol_parts(tree: dict[str, Any]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -75,8 +76,7 @@ class Retrieval(Evaluation):
         }
         if self.compat:
             details["compat"] = {mode: _compat(mode, spaces, frames) for mode in self.compat}
-        pooling = {"direct": type(context.model.config.pooling).part_name, "lit": type(self.lit.pooling).part_name}
-        shown = ", ".join(f"{name}: {pooling[name]}" for name in scores)
+        shown = shown_pooling(scores, context, self.lit)
         items = {k: v for name, found in ranks.items() for k, v in query_samples(name, found, frames, texts).items()}
         return Outcome(scores, details, shown, len(protocol.report_on), len(frames), items)
 
@@ -92,6 +92,12 @@ def spaces_of(context: Context, lit: LitConfig, seeds: list[int], wants_lit: boo
     if wants_lit:
         spaces["lit"] = [lit_space(replace(lit, seed=seed), context) for seed in seeds]
     return spaces
+
+
+def shown_pooling(spaces: Iterable[str], context: Context, lit: LitConfig) -> str:
+    """How each space pools frames, as results say it."""
+    poolings = {"direct": context.model.config.pooling, "lit": lit.pooling}
+    return ", ".join(f"{name}: {type(poolings[name]).part_name}" for name in spaces)
 
 
 def query_samples(space: str, runs: list[dict[str, Ranks]], frames: FrozenFrames, texts: Texts) -> dict[str, Sample]:

@@ -39,7 +39,7 @@ def nested_share(targets: np.ndarray, share: float | None, seed: int) -> list[in
     """Indices of ``share`` percent of the items, None for all of them; a larger share of one seed holds a smaller.
 
     targets: class numbers (N,), of each of which the same part is taken, but no less than two items (or all there are),
-    so that one can choose; or truth values (N, C), for which the part is that of the items.
+    so that one can choose; or truth values (N, C), for which the part is that of the items, two at least.
     """
     if share is None:
         return list(range(len(targets)))
@@ -49,6 +49,13 @@ def nested_share(targets: np.ndarray, share: float | None, seed: int) -> list[in
     )
     taken = [generator.permutation(g)[: max(min(2, len(g)), math.ceil(share / 100 * len(g)))] for g in groups]
     return sorted(np.concatenate(taken).tolist())
+
+
+def share_facts(targets: np.ndarray, share: float | None, seeds: Sequence[int]) -> dict[str, float]:
+    """What ``nested_share`` comes to: how many ``clips``, and of how many ``classes``; mean over seeds."""
+    drawn = [targets[nested_share(targets, share, seed)] for seed in seeds]
+    classes = [int((found > 0).any(0).sum()) if found.ndim > 1 else len(np.unique(found)) for found in drawn]
+    return {"clips": float(np.mean([len(found) for found in drawn])), "classes": float(np.mean(classes))}
 
 
 def _whole_families(

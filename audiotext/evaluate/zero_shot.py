@@ -12,7 +12,7 @@ from audiotext.evaluate.context import Context
 from audiotext.evaluate.lit import LitConfig, lit_settings
 from audiotext.evaluate.probe import class_samples, labelled, numbers
 from audiotext.evaluate.protocol import EVALUATIONS, Evaluation, Outcome, Protocol
-from audiotext.evaluate.retrieval import average, spaces_of
+from audiotext.evaluate.retrieval import average, shown_pooling, spaces_of
 from audiotext.metric.classification import accuracy, balanced_accuracy
 
 LOG = logging.getLogger(__name__)
@@ -90,7 +90,8 @@ class ZeroShot(Evaluation):
             name: [template.replace("{}", word) for template in self.templates for word in words]
             for name, words in self.classes.items()
         }
-        return Outcome(scores, details, "", len(protocol.report_on), len(frames), items, prompts=prompts)
+        pooling = shown_pooling(scores, context, self.lit)
+        return Outcome(scores, details, pooling, len(protocol.report_on), len(frames), items, prompts=prompts)
 
     def _wants_lit(self, context: Context) -> bool:
         """A corpus with no captioned training part can still be classified by a model that has its own text side."""
