@@ -1,5 +1,7 @@
 """Evaluations on planted embeddings, whose scores are known, and the evaluate verb on real files."""
 
+import gzip
+import json
 import math
 from types import SimpleNamespace
 
@@ -8,6 +10,7 @@ import pytest
 import torch
 
 from audiotext.config import ConfigError, from_tree
+from audiotext.data.digest import manifest_sha256
 from audiotext.evaluate.attentive import AttentiveConfig, AttentiveProbes, Member, fit_attentive
 from audiotext.evaluate.bootstrap import score
 from audiotext.evaluate.embed import EvalClip, FrozenFrames
@@ -431,3 +434,20 @@ def test_spread_is_the_sample_deviation():
 
 def test_id_hash_does_not_depend_on_order():
     assert ids_hash(["b", "a"]) == ids_hash(["a", "b"]) != ids_hash(["a"])
+
+
+def test_a_manifest_is_known_by_what_it_says_wherever_its_files_lie(tmp_path):
+    cut = {"id": "a", "duration": 1.0, "supervisions": [{"custom": {"caption": ["rain"]}}]}
+    cut |= {"recording": {"id": "a", "num_samples": 16000, "sources": [{"source": "/here/a.wav"}]}}
+    cut |= {"features": {"num_features": 80, "storage_path": "/here", "storage_key": "0,1"}}
+    there = json.loads(json.dumps(cut).replace("/here", "/there"))
+    other = json.loads(json.dumps(cut).replace("rain", "hail"))
+    paths = [tmp_path / name for name in ("here.jsonl", "there.jsonl.gz", "other.jsonl", "broken.jsonl")]
+    paths[0].write_text(json.dumps(cut) + "\n")
+    paths[1].write_bytes(gzip.compress(json.dumps(dict(reversed(there.items()))).encode()))
+    paths[2].write_text(json.dumps(other) + "\n")
+    paths[3].write_text(json.dumps(cut) + "\n[1]\n")
+    here, elsewhere, hail = map(manifest_sha256, paths[:3])
+    assert here == elsewhere != hail
+    with pytest.raises(ValueError, match=r"broken.jsonl:2: not a cut"):
+        manifest_sha256(paths[3])

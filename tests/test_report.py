@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from audiotext.cli import report as verb
+from audiotext.data.digest import file_sha256
 from audiotext.evaluate.bootstrap import resample
 from audiotext.evaluate.findings import findings
 from audiotext.evaluate.items import Items, Kept, Sample, items_path, write_items
 from audiotext.evaluate.plot_material import Material
 from audiotext.evaluate.plots import draw_all, flat, read_curves, recall_curve
-from audiotext.evaluate.protocol import file_hash
 from audiotext.evaluate.render import csv_text, latex_text, terminal_text
 from audiotext.evaluate.report import build_report, tables, tables_text
 from audiotext.evaluate.results import ReportError, read_results, read_runs
@@ -303,7 +303,7 @@ def with_items(folder, model, right, task="probe_drum_type", part="attention", *
     path = items_path(folder / model / f"{task}.json")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_items(path, Kept(samples, resample(samples)))
-    kept = {"file": path.name, "sha256": file_hash(path)}
+    kept = {"file": path.name, "sha256": file_sha256(path)}
     return write(folder, model, task, "probe", scores, {"majority": 0.25}, items=kept, **more)
 
 

@@ -9,6 +9,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from test_report import row, spread, with_items, write
 
+from audiotext.data.digest import file_sha256
 from audiotext.evaluate.findings import findings
 from audiotext.evaluate.items import Kept, read_items, write_items
 from audiotext.evaluate.plot_domain import axes_by_domain, draw_domains
@@ -16,7 +17,6 @@ from audiotext.evaluate.plot_low_resource import draw_low_resource
 from audiotext.evaluate.plot_material import Material
 from audiotext.evaluate.plots import draw_all
 from audiotext.evaluate.probe_tables import domain_table
-from audiotext.evaluate.protocol import file_hash
 from audiotext.evaluate.render import csv_text, latex_text
 from audiotext.evaluate.report import build_report, tables
 from audiotext.evaluate.results import read_results, share_of
@@ -150,7 +150,7 @@ def with_parts(folder, model, right):
     write_items(path, Kept({k: v for one in kept for k, v in one.samples.items()},
                            {k: v for one in kept for k, v in one.resampled.items()}))  # fmt: skip
     scores = {name: part for tree in trees for name, part in tree["scores"].items()}
-    items = {"file": path.name, "sha256": file_hash(path)}
+    items = {"file": path.name, "sha256": file_sha256(path)}
     path.with_suffix(".json").write_text(json.dumps(trees[0] | {"scores": scores, "items": items}))
 
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from audiotext import hub
 from audiotext.config import ConfigError, from_tree, load_tree
+from audiotext.data.digest import file_sha256, manifest_sha256
 from audiotext.data.manifest import read_manifest
 from audiotext.evaluate.embed import EvalClip, FrozenFrames, embed_frames
 from audiotext.evaluate.layers import LAST, Layer
-from audiotext.evaluate.protocol import SYNTHETIC_SOURCE, ProtocolError, file_hash
+from audiotext.evaluate.protocol import SYNTHETIC_SOURCE, ProtocolError
 from audiotext.model import AudioTextModel, ModelConfig
 from audiotext.text.tokenizer import Tokenizer
 
@@ -85,8 +86,9 @@ class Context:
         return any((self.features / f"{name}{suffix}").is_file() for suffix in SUFFIXES)
 
     def manifest_hash(self, name: str) -> str:
+        """Of what the manifest says, the same on machines where its files lie elsewhere."""
         if name not in self._hashes:
-            self._hashes[name] = file_hash(self.manifest_path(name))
+            self._hashes[name] = manifest_sha256(self.manifest_path(name))
         return self._hashes[name]
 
     def clips(self, name: str) -> list[EvalClip]:
@@ -100,7 +102,7 @@ class Context:
     def frames(self, name: str, layer: Layer = LAST) -> FrozenFrames:
         """Frozen frames of every clip of a manifest; computed once per model, layer and manifest, then kept on disk."""
         if (name, layer) not in self._frames:
-            state = f"{self.model_hash[:12]}-{self.manifest_hash(name)[:12]}"
+            state = f"{self.model_hash[:12]}-{file_sha256(self.manifest_path(name))[:12]}"
             cache = self.folder / "frames" / f"{name}-{state}-{layer}"
             self._frames[name, layer] = embed_frames(
                 self.model, self.manifest_path(name), cache, layer=layer, nj=self.nj

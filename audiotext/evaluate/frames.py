@@ -16,7 +16,7 @@ from audiotext.types import EncoderOutput, Padded
 
 @dataclass(frozen=True)
 class EvalClip:
-    """What a manifest says about a clip, without lhotse."""
+    """What a manifest says about a clip, without lhotse. family: of near-duplicates, one over corpora once curated."""
 
     id: str
     captions: list[str]
@@ -37,7 +37,7 @@ class EvalClip:
             captions=[captions] if isinstance(captions, str) else list(captions),
             labels=custom.get("labels") or {},
             split=custom.get("split") or "train",
-            family=custom.get("family") or cut.id,
+            family=custom.get("group") or custom.get("family") or cut.id,
             domain=custom.get("domain") or "",
             source=custom.get("source") or "",
             duration=cut.duration,

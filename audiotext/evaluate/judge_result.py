@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from audiotext.data.digest import file_sha256
 from audiotext.evaluate.bootstrap import interval, resample
 from audiotext.evaluate.items import Items, Kept, Sample, items_path, write_items
 from audiotext.evaluate.judge import (
@@ -25,7 +26,7 @@ from audiotext.evaluate.judge import (
     prompt_facts,
     usable,
 )
-from audiotext.evaluate.protocol import file_hash, git_revision, ids_hash, peak_memory, versions, write_json
+from audiotext.evaluate.protocol import git_revision, ids_hash, peak_memory, versions, write_json
 from audiotext.evaluate.results import NEEDED, protocol_id
 
 DESCRIPTION = (
@@ -73,13 +74,13 @@ def judge_result(
         "ids_hash": ids_hash(a.id for a in answers),
         "scores": {"judged": _scores(judged)},
         "intervals": {key: interval(values) for key, values in resampled.items()},
-        "items": {"file": items_path(out).name, "sha256": file_hash(items_path(out))},
+        "items": {"file": items_path(out).name, "sha256": file_sha256(items_path(out))},
         "details": {
             "judged": {"asked": len(answers), "answers": len(ids), "unusable": problems},
             "empty_answers": sum(not a.answer.strip() for a in answers),
             "questions": {kind: len(rows) for kind, rows in _by_kind(judged).items() if kind != "all"},
             "verdicts": out.with_suffix(".jsonl").name,
-            "answers_of": {"file": str(source), "sha256": file_hash(source)},
+            "answers_of": {"file": str(source), "sha256": file_sha256(source)},
         },
         "prompts": {"judge": [template]},
         "clips": result["clips"] | {"found": len({j.answer.id.partition(": ")[0] for j in judged})},

@@ -22,6 +22,7 @@ import torch
 import audiotext
 from audiotext.atomic import replacing
 from audiotext.config import ConfigError, Registry, from_tree, load_tree, merge, to_tree
+from audiotext.data.digest import file_sha256
 from audiotext.evaluate.bootstrap import LEVEL, RESAMPLES, interval, resample
 from audiotext.evaluate.items import Kept, Sample, items_path, write_items
 from audiotext.evaluate.results import protocol_id
@@ -160,15 +161,6 @@ def ids_hash(ids: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()
 
 
-def file_hash(path: str | Path) -> str:
-    """sha256 of a file."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def spread(values: Iterable[float]) -> dict[str, Any]:
     """Mean, standard deviation (n - 1; 0 for one value) and the values of several seeds."""
     values = [float(v) for v in values]
@@ -212,7 +204,7 @@ def stale(path: Path, wanted: dict) -> str | None:
     if changed:
         return f"{', '.join(changed)} changed, scored again"
     kept = stored.get("items")
-    if kept and (not items_path(path).is_file() or file_hash(items_path(path)) != kept["sha256"]):
+    if kept and (not items_path(path).is_file() or file_sha256(items_path(path)) != kept["sha256"]):
         return f"{items_path(path)} is not there or not that of {path.name}, scored again"
     return None
 
@@ -223,7 +215,7 @@ def write_result(path: Path, wanted: dict, context: Context, outcome: Outcome, s
     items = None
     if outcome.items:
         write_items(items_path(path), Kept(outcome.items, resampled))
-        items = {"file": items_path(path).name, "sha256": file_hash(items_path(path))}
+        items = {"file": items_path(path).name, "sha256": file_sha256(items_path(path))}
     result = {
         **wanted,
         "protocol_id": protocol_id(wanted),
