@@ -7,6 +7,7 @@ import re
 import shlex
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +47,11 @@ def judge_result(
     way: str = "trained",
     template: str = PROMPT,
     workers: int = 4,
+    facts: Mapping[str, Any] | None = None,
 ) -> tuple[Path, dict[str, Any]]:
     """Judge the answers that ``source`` keeps and write ``out``; where it lies and what it holds.
 
+    facts: what of the judge decides a verdict besides its name; they are part of the result's settings.
     Raises JudgeError where the file keeps no or not all answers, where no verdict is usable, or the judge is away.
     """
     began = time.monotonic()
@@ -69,7 +72,10 @@ def judge_result(
     found = result | {
         "task": out.stem,
         "kind": "judge",
-        "settings": {"of": result["settings"], "judge": {"model": name, "way": way, **prompt_facts(template)}},
+        "settings": {
+            "of": result["settings"],
+            "judge": {"model": name, "way": way, **prompt_facts(template), **(facts or {})},
+        },
         "protocol": result["protocol"] | {"description": DESCRIPTION.format(task=source.stem, way=way, judge=name)},
         "ids_hash": ids_hash(a.id for a in answers),
         "scores": {"judged": _scores(judged)},
