@@ -20,6 +20,7 @@ from audiotext.data.processes import in_processes
 from audiotext.data.progress import progress
 from audiotext.data.roots import RootError
 from audiotext.evaluate.frames import EvalClip, FrozenFrames, pad
+from audiotext.evaluate.guard import check_padding, usable
 from audiotext.evaluate.layers import LAST, Layer, take_layer
 from audiotext.evaluate.shard import Shard, packed, stored_frames, write_shard
 from audiotext.frontend.base import Frontend
@@ -124,13 +125,17 @@ class _Pass:
         """Frames (T'_i, D) by id of those clips that can be read."""
         self.model.eval()
         found: dict[str, Tensor] = {}
+        checked = False  # one batch of a shard tells
         for batch in batches:
             feats = {i: feat for i in batch if (feat := self.features(i)) is not None}
             if feats:
                 output = self.model.encode_audio(pad(list(feats.values())).to(self.model.device))
-                for i, frames in zip(feats, take_layer(output, self.layer), strict=True):
-                    _check(self.ids[i], frames)
-                    found[self.ids[i]] = frames.cpu().clone()
+                ids = [self.ids[i] for i in feats]
+                if not checked and len({len(x) for x in feats.values()}) > 1:
+                    check_padding(self.model, ids, list(feats.values()), output)
+                    checked = True
+                rows = zip(ids, take_layer(output, self.layer), strict=True)
+                found |= {id_: frames.cpu().clone() for id_, frames in rows if usable(id_, frames)}
         return found
 
     def features(self, i: int) -> Tensor | None:
@@ -171,10 +176,3 @@ def _batches(order: list[int], clips: Sequence[EvalClip], batch_seconds: float) 
         batch.append(i)
     if batch:
         yield batch
-
-
-def _check(id_: str, frames: Tensor) -> None:
-    if not len(frames):
-        raise ValueError(f"{id_}: the encoder returned no frame; the clip is too short for its subsampling")
-    if not frames.isfinite().all():
-        raise ValueError(f"{id_}: the encoder returned values that are not finite")
