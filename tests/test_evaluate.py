@@ -463,6 +463,15 @@ def test_retrieval_and_zero_shot_through_a_planted_space(monkeypatch):
     assert outcome.scores["direct"]["accuracy"] == 1.0
 
 
+def test_a_class_is_the_mean_of_its_names_in_every_template():
+    """Unit vectors of "0 1", "0 2" and of "5 1", "5 2": each prompt weighs the same, however long its sum is."""
+    vectors = WordSpace().prompts([["0", "5"], ["3"]], ["{} 1", "{} 2"])
+    wanted = torch.zeros(2, DIM)
+    wanted[0, [0, 5, 1, 2]] = 1.0
+    wanted[1, [3, 1, 2]] = torch.tensor([2.0, 1.0, 1.0])
+    torch.testing.assert_close(vectors, torch.nn.functional.normalize(wanted))
+
+
 def test_zero_shot_names_a_class_without_prompts():
     context = PlantedContext(probe=[(make_clip("a", "test", kind="snare"), torch.zeros(1, DIM))])
     context.model.text_encoder = object()
