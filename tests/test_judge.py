@@ -143,12 +143,26 @@ def test_a_judge_that_goes_away_in_the_middle_is_resumed(server, tmp_path):
     assert len({json.loads(line)["key"] for line in path.read_text().splitlines()}) == 8
 
 
+def test_what_was_said_beside_a_failure_is_kept(tmp_path):
+    def fails(prompt):
+        if "Dog 1" in prompt:
+            raise KeyError("broken")
+        return sees_through(prompt)
+
+    with Store(tmp_path / "v.jsonl") as store, pytest.raises(JudgeError, match="fails with KeyError.* 6 verdicts"):
+        judge_answers(answers(), fails, "toy", store, workers=8)
+
+
 def test_overload_is_waited_out_and_a_wrong_key_is_not(server, tmp_path):
     waits = []
     replies = iter([(429, {"Retry-After": "7"}), (500, {}), "5 6", (401, {})])
     server.reply = lambda prompt: next(replies)
     judge = endpoint(server, sleep=waits.append)
     assert judge("p") == "5 6" and waits == [7.0, 14.0]
+    replies_cut = iter([(200, {"Content-Length": "9999"}), "2 3"])
+    server.reply, kept = lambda prompt: next(replies_cut), server.reply
+    assert judge("p") == "2 3"
+    server.reply = kept
     with pytest.raises(JudgeError, match="401 Unauthorized: no"):
         judge("p")
     server.reply = lambda prompt: (503, {})
