@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from test_corpora import EGS, toy
 from test_evaluate_cli import PITCHES, QUICK, Samples, evaluate, make_model, world, write_part  # noqa: F401
 
 from audiotext.cli.main import main
@@ -138,3 +139,22 @@ def test_a_test_set_that_is_partly_there_is_scored_and_counted(world, asked, tas
     assert result["clips"] == {"expected": 100, "found": 14 if of_probe else 5}
     assert result["protocol"]["report_on"]["clips"] == (15 if of_probe else 6)
     assert "cannot read its features or audio, left out" in caplog.text
+
+
+def test_a_label_that_is_not_in_the_vocabulary_costs_its_clip_and_no_other(world, tmp_path):  # noqa: F811
+    """FSD50K: a tag of a test clip is misspelt; the clip is named, and missing from the N of the result."""
+    toy("fsd50k").write(tmp_path / "corpus")
+    table = tmp_path / "corpus/FSD50K.ground_truth/eval.csv"
+    rows = table.read_text().splitlines()
+    table.write_text("\n".join([rows[0], rows[1].replace("Dog", "Dgo"), *rows[2:]]) + "\n")
+    out, config = tmp_path / "features", EGS / "fsd50k/conf/fsd50k.yaml"
+    prepare = ["prepare", "--recipe", str(EGS / "fsd50k/local/prepare.py"), "--root", str(tmp_path / "corpus")]
+    assert main([*prepare, "--out", str(tmp_path / "manifests"), "--nj", "1"]) == 0
+    assert "'Dgo' stands not in vocabulary.csv" in (tmp_path / "manifests/rejected.jsonl").read_text()
+    out.mkdir()
+    (tmp_path / "manifests/cuts.jsonl").rename(out / "probe.jsonl")
+    argv = ["evaluate", "--model", str(world / "exp/floor/model"), "--tasks", str(config), "--features-dir", str(out)]
+    quick = ["probe.poolings=[mean]", "seeds=[0]", "probe.network.min_steps=10"]
+    assert main([*argv, "--out", str(tmp_path), "--set", *quick]) == 0
+    result = json.loads((tmp_path / "floor/fsd50k.json").read_text())
+    assert result["clips"] == {"expected": 10231, "found": 7}
