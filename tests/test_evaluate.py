@@ -174,6 +174,8 @@ def test_a_split_of_its_own_may_choose():
     assert outcome.scores["mean"]["accuracy"]["values"][0] > 0.9
     with pytest.raises(ProtocolError, match="in split 'dev'"):
         quick_probe(validation="dev").protocol(context)
+    with pytest.raises(ConfigError, match="validation: valid: with folds"):
+        quick_probe(validation="valid", folds="fold")
 
 
 def test_a_learnt_mix_takes_the_layer_that_tells():

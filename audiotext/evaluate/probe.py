@@ -92,6 +92,8 @@ class Probe(Evaluation):
             raise ConfigError("layer: mix is learnt by linear and mlp probes on mean, max or statistics pooling only")
         if self.several and "knn" in self.probes:
             raise ConfigError("probes: knn wants one label per clip")
+        if self.folds and isinstance(self.validation, str):
+            raise ConfigError(f"validation: {self.validation}: with folds, a part of the others chooses; give a number")
         if any(not 0 < share < 100 for share in self.shares):
             raise ConfigError(f"shares: {self.shares} are not all percentages between 0 and 100")
 
