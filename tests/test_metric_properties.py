@@ -13,7 +13,7 @@ from audiotext.metric.retrieval import direction_metrics, ranks_of_vectors
 from audiotext.metric.retrieval_compat import compat_scores
 from audiotext.metric.weighted import STATISTICS
 
-few = settings(max_examples=40, deadline=None)
+few = settings(max_examples=25, deadline=None)
 
 
 @st.composite
