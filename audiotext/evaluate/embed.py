@@ -46,10 +46,11 @@ def embed_frames(
     come from audio through that frontend. Whole clips, batched by length, no crop and no dropout. ``cache`` names the
     folder that holds the frames from then on, in shards of about ``shard_seconds`` of audio, from which they are read
     as they are needed (the caller puts model, layer and manifest hash in its name); a pass that was cut short goes on
-    with the shards that are not there. Without it frames stay in memory. A clip that cannot be read is logged, listed
-    in ``missing`` and tried again by the next call. ``layer``: see layers.py. ``nj`` processes of one thread each make
-    the shards where the model is on the CPU; one alone uses all of torch's threads.
-    Raises ValueError for a damaged shard and for ``nj`` above 1 without a cache.
+    with the shards that are not there. Without it frames stay in memory. A clip that cannot be read, or
+    that the encoder gives no usable frames, is logged, listed in ``missing`` and tried again by the next call.
+    ``layer``: see layers.py. ``nj`` processes of one thread each make the shards where the model is on the CPU; one
+    alone uses all of torch's threads. Raises ValueError for a damaged shard, for ``nj`` above 1 without a cache, and
+    where padding changes what the encoder gives.
     """
     if nj < 1 or (nj > 1 and cache is None):
         raise ValueError(f"nj: {nj} processes; at least 1, and a cache folder that several of them can write to")
