@@ -77,8 +77,9 @@ def load_model(folder: str | Path, device: str = "cpu") -> AudioTextModel:
     except (json.JSONDecodeError, KeyError) as error:
         raise ModelFolderError(f"{folder}/model.json: unreadable ({error})") from None
     if saved != digest:
+        lacking = "" if (folder / _CONTENT[2]).is_file() else f"; {_CONTENT[2]} is not there, if it ever was"
         raise ModelFolderError(
-            f"{folder}: its files changed since they were saved (hash {digest}, saved as {saved}); "
+            f"{folder}: its files changed since they were saved (hash {digest}, saved as {saved}){lacking}; "
             "copy the folder again or retrain"
         )
     config = load(ModelConfig, folder / "config.yaml")

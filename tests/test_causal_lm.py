@@ -12,6 +12,7 @@ from audiotext.evaluate.causal_lm import CausalLMConfig, LoraConfig, LoraLinear,
 from audiotext.evaluate.embed import FrozenFrames
 from audiotext.evaluate.fit import FitConfig
 from audiotext.evaluate.language import LANGUAGE_MODELS, Example, train_decoder
+from audiotext.evaluate.local_judge import LocalModel
 from audiotext.text.search import Nucleus
 
 try:
@@ -127,6 +128,17 @@ def test_another_weight_is_another_setting(folder, tmp_path):
     assert weights_hash(tmp_path) == first
     (tmp_path / "config.json").write_text("{}")
     assert weights_hash.__wrapped__(tmp_path) != first
+
+
+@needs_transformers
+def test_it_can_judge(folder):
+    """A bare prompt where it has no chat format, and the likeliest words every time."""
+    judge = LocalModel(str(folder), max_tokens=4)
+    said = judge("what? dog")
+    assert said == judge("what? dog") and set(said.split()) <= {*WORDS, "Question:", "Answer:", "what?"}
+    assert judge.facts == {"weights": weights_hash(folder), "chat_format": None, "max_tokens": 4, "dtype": "float32"}
+    judge.chat = judge.tokenizer.chat_template = "{% for m in messages %}what? {{ m.content }}{% endfor %}"
+    assert judge("dog") == said
 
 
 def test_maps_that_are_not_there_are_named():

@@ -174,6 +174,8 @@ def test_a_split_of_its_own_may_choose():
     assert outcome.scores["mean"]["accuracy"]["values"][0] > 0.9
     with pytest.raises(ProtocolError, match="in split 'dev'"):
         quick_probe(validation="dev").protocol(context)
+    with pytest.raises(ConfigError, match="validation: valid: with folds"):
+        quick_probe(validation="valid", folds="fold")
 
 
 def test_a_learnt_mix_takes_the_layer_that_tells():
@@ -243,8 +245,53 @@ def test_unknown_label_says_which_there_are():
 def test_test_class_unseen_in_training_is_named():
     rows = planted() + [(make_clip("odd", "test", kind="unheard"), torch.zeros(2, DIM))]
     context, task = PlantedContext(probe=rows), quick_probe(poolings=["mean"])
-    with pytest.raises(ProtocolError, match="odd.*unheard"):
+    with pytest.raises(ProtocolError, match="1 clips, the first odd, have a kind .* known classes: 'unheard'"):
         task.run(context, task.protocol(context))
+
+
+def test_a_class_of_one_training_clip_is_named():
+    rows = planted() + [(make_clip("odd", kind="once"), torch.zeros(2, DIM))]
+    context, task = PlantedContext(probe=rows), quick_probe(poolings=["mean"])
+    with pytest.raises(ProtocolError, match="kind: one training clip of 'once'"):
+        task.run(context, task.protocol(context))
+
+
+def test_clips_that_have_no_frames_leave_a_fold_with_nothing():
+    context, task = PlantedContext(probe=planted()), quick_probe(poolings=["mean"])
+    protocol = task.protocol(context)
+    context._frames["probe"] = context.frames("probe").select(protocol.select_on)
+    with pytest.raises(ProtocolError, match="160 clips to train on and 0 to test on have frames"):
+        task.run(context, protocol)
+
+
+def test_families_on_both_sides_are_counted():
+    rows = planted()
+    for apart, count in ((True, 0), (False, 40)):
+        split = [(make_clip(c.id, c.split, family=c.family if apart else c.family.strip("tesrain"), **c.labels), f)
+                 for c, f in rows]  # fmt: skip
+        context, task = PlantedContext(probe=split), quick_probe(poolings=["mean"], seeds=[0])
+        assert task.run(context, task.protocol(context)).details["families_in_train_and_test"] == count
+
+
+@pytest.mark.parametrize("pooling", ["mean", "attention"])
+def test_neither_test_clips_nor_undrawn_ones_change_what_is_learnt(pooling, monkeypatch):
+    """Training clips that no seed draws are a thousand times as large, then test clips: the choice stays as it was."""
+    monkeypatch.setattr("audiotext.evaluate.probe.STEPS", 5)
+    attention = {"lr": [1e-2, 1e-3], "dropout": [0.1], "fit": {"epochs": 2}}
+    task = quick_probe(poolings=[pooling], seeds=[0], shares=[20], attention=attention)
+    rows = planted(distance=1.0, train=15, test=5)
+    train = [clip for clip, _ in rows if clip.split == "train"]
+    drawn = {train[i].id for i in nested_share(np.array([int(c.labels["kind"][-1]) for c in train]), 20, 0)}
+
+    def run(large):
+        found = [(clip, frames.float() * (1e3 if large(clip) else 1)) for clip, frames in rows]
+        context = PlantedContext(probe=found)
+        return task.run(context, task.protocol(context))
+
+    plain = run(lambda clip: False)
+    undrawn = run(lambda clip: clip.split == "train" and clip.id not in drawn)
+    assert undrawn.scores[f"{pooling} @ 20%"] == plain.scores[f"{pooling} @ 20%"]
+    assert run(lambda clip: clip.split == "test").details["chosen"] == plain.details["chosen"]
 
 
 def test_overlap_of_selection_and_report_is_refused():
@@ -416,6 +463,15 @@ def test_retrieval_and_zero_shot_through_a_planted_space(monkeypatch):
     zero = ZeroShot(label="kind", classes=classes, templates=["{}", "{} {}"], lit_for_all=False)
     outcome = zero.run(context, zero.protocol(context))
     assert outcome.scores["direct"]["accuracy"] == 1.0
+
+
+def test_a_class_is_the_mean_of_its_names_in_every_template():
+    """Unit vectors of "0 1", "0 2" and of "5 1", "5 2": each prompt weighs the same, however long its sum is."""
+    vectors = WordSpace().prompts([["0", "5"], ["3"]], ["{} 1", "{} 2"])
+    wanted = torch.zeros(2, DIM)
+    wanted[0, [0, 5, 1, 2]] = 1.0
+    wanted[1, [3, 1, 2]] = torch.tensor([2.0, 1.0, 1.0])
+    torch.testing.assert_close(vectors, torch.nn.functional.normalize(wanted))
 
 
 def test_zero_shot_names_a_class_without_prompts():

@@ -2,6 +2,10 @@
 
 import json
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -114,6 +118,32 @@ def test_every_task_leaves_a_result_that_says_what_it_is(world, caplog):
     assert evaluate(world) == 0
     assert caplog.text.count("up to date") == 3
     assert {p: p.read_bytes() for p in (world / "results/floor").rglob("*.*")} == before
+
+
+def test_another_process_gives_the_same_result(world):
+    """With another seed of Python's hashes, from frames of its own: everything but time, memory and the command."""
+    assert evaluate(world, tasks="[pz]*") == 0
+    model, tasks, features = (str(world / x) for x in ("exp/floor/model", "tasks/[pz]*.yaml", "features"))
+    command = ["evaluate", "--model", model, "--tasks", tasks, "--features-dir", features]
+    command += ["--tokenizer", str(world / "tokenizer"), "--out", str(world / "again")]
+    environment = os.environ | {"PYTHONHASHSEED": "7", "PYTHONPATH": str(Path(__file__).parent.parent)}
+    subprocess.run([sys.executable, "-m", "audiotext.cli.main", *command], env=environment, check=True)
+    for name in ("probe_pitch", "zero_shot_pitch"):
+        mine, theirs = (json.loads((world / f"{out}/floor/{name}.json").read_text()) for out in ("results", "again"))
+        for tree in (mine, theirs):
+            for key in ("command", "finished", "seconds", "peak_memory_mb"):
+                tree.pop(key)
+        assert mine == theirs  # the hash of what every item scored, and of its resampling, included
+
+
+def test_a_clip_alone_and_in_a_batch_has_the_same_frames(world, tmp_path):
+    encoder = {"name": "zipformer", "layers": [1, 1], "downsampling": [1, 2], "dims": [16, 16], "ff_dims": [16, 16],
+               "heads": [2, 2], "unmasked_dims": [16, 16], "kernels": [7, 7]}  # fmt: skip
+    make_model(tmp_path / "model", encoder=encoder)
+    model, manifest = load_model(tmp_path / "model"), world / "features/probe.jsonl"
+    alone, together = (embed_frames(model, manifest, batch_seconds=seconds) for seconds in (0.01, 20.0))
+    for one, many in zip(alone.frames, together.frames, strict=True):
+        torch.testing.assert_close(one.float(), many.float(), atol=2e-3, rtol=2e-3)  # half precision
 
 
 def test_new_settings_and_new_weights_make_a_result_stale(world, caplog):

@@ -138,10 +138,10 @@ def test_a_damaged_shard_is_named(world, model, whole, tmp_path, harm):
 def test_processes_make_the_shards_of_one(world, model, whole, tmp_path, monkeypatch):
     embed(world, model, tmp_path / "two", nj=2)
     assert files(tmp_path / "two") == files(whole)
-    encode, left = model.encode_audio, iter(range(3))
+    encode, left = model.encode_audio, iter(range(5))
 
     def fatal(feats):
-        if next(left) == 2:
+        if next(left) == 4:
             os._exit(1)
         return encode(feats)
 

@@ -71,6 +71,13 @@ def test_a_missing_file_is_named(saved, tmp_path, name):
         load_model(folder)
 
 
+def test_a_missing_tokenizer_is_named(saved, tmp_path):
+    folder = copy(saved[1], tmp_path / "model")
+    (folder / "tokenizer/tokenizer.model").unlink()
+    with pytest.raises(ModelFolderError, match="tokenizer/tokenizer.model is not there"):
+        load_model(folder)
+
+
 def test_weights_of_another_shape_are_named(saved, tmp_path):
     folder = copy(saved[1], tmp_path / "model")
     state = load_file(folder / "model.safetensors")

@@ -7,8 +7,10 @@ import re
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 from audiotext.cli import main as cli
 from audiotext.config import ConfigError
@@ -141,12 +143,26 @@ def test_a_judge_that_goes_away_in_the_middle_is_resumed(server, tmp_path):
     assert len({json.loads(line)["key"] for line in path.read_text().splitlines()}) == 8
 
 
+def test_what_was_said_beside_a_failure_is_kept(tmp_path):
+    def fails(prompt):
+        if "Dog 1" in prompt:
+            raise KeyError("broken")
+        return sees_through(prompt)
+
+    with Store(tmp_path / "v.jsonl") as store, pytest.raises(JudgeError, match="fails with KeyError.* 6 verdicts"):
+        judge_answers(answers(), fails, "toy", store, workers=8)
+
+
 def test_overload_is_waited_out_and_a_wrong_key_is_not(server, tmp_path):
     waits = []
     replies = iter([(429, {"Retry-After": "7"}), (500, {}), "5 6", (401, {})])
     server.reply = lambda prompt: next(replies)
     judge = endpoint(server, sleep=waits.append)
     assert judge("p") == "5 6" and waits == [7.0, 14.0]
+    replies_cut = iter([(200, {"Content-Length": "9999"}), "2 3"])
+    server.reply, kept = lambda prompt: next(replies_cut), server.reply
+    assert judge("p") == "2 3"
+    server.reply = kept
     with pytest.raises(JudgeError, match="401 Unauthorized: no"):
         judge("p")
     server.reply = lambda prompt: (503, {})
@@ -193,7 +209,7 @@ def test_the_verb_writes_a_result_that_counts_what_it_lacks(server, tmp_path, ca
     found = {r.kind: r for r in read_results(tmp_path)}["judge"]
     assert found.path.name == "airbench_judge_toy-1.json" and found.task == "airbench_judge_toy-1"
     assert found.scores["judged"] == {
-        kind: {"score": 4.0, "reference": 9.0, "win_rate": 0.0} for kind in ("all", "music")
+        kind: {"score": 4.0, "reference": 9.0, "win_rate": 0.0} for kind in ("all", "music", "average")
     }
     assert found.tree["clips"] == {"expected": 5, "found": 2}
     assert found.tree["settings"]["judge"]["prompt"] == PROMPT and "secret" not in found.path.read_text()
@@ -201,9 +217,20 @@ def test_the_verb_writes_a_result_that_counts_what_it_lacks(server, tmp_path, ca
     assert server.headers[0]["Authorization"] == "Bearer secret"
     table = judge_tables(read_results(tmp_path))[0].lines()
     assert table[0] == "## Judged answers: airbench_judge_toy-1" and [c.strip() for c in table[4].split("|")[1:-1]] == [
-        "m", "2", "3", "9.00†", "0.0†", "4.00†", "4.00†",
+        "m", "2", "3", "9.00†", "0.0†", "4.00†", "4.00†", "4.00†",
     ]  # fmt: skip
     assert judge(server, path) == 0 and len(server.asked) == 6  # all was kept, what was unparsable too
+
+
+def test_the_average_is_that_of_the_groups_as_air_bench_publishes_it(server, tmp_path):
+    """Two answers of music get 4, one of sound gets 10: 6 over answers, 7 over groups."""
+    server.reply = lambda prompt: "10 10" if "Dog 1" in prompt else sees_through(prompt)
+    path = result(tmp_path)
+    assert judge(server, path) == 0
+    found = {r.kind: r for r in read_results(tmp_path)}["judge"]
+    scores = {kind: values["score"] for kind, values in found.scores["judged"].items()}
+    assert scores == {"all": 6.0, "music": 4.0, "sound": 10.0, "average": 7.0}
+    assert found.score("judged", "average", "score").interval and found.details["questions"] == {"music": 2, "sound": 1}
 
 
 def test_a_file_that_does_not_keep_every_answer_is_refused(server, tmp_path, capsys):
@@ -227,3 +254,79 @@ def test_a_function_can_be_the_judge(tmp_path, monkeypatch, capsys):
     assert re.search(r"3 of 3 answers judged", capsys.readouterr().out)
     assert cli.main([*argv, "--local", "my_judge:missing"]) == 1
     assert "--local my_judge:missing: expected module:function" in capsys.readouterr().err
+
+
+class Words:
+    """Tokenizer of a chat model: a token a word."""
+
+    chat_template, eos_token_id = "the format", 0
+
+    def __init__(self):
+        self.read = []
+
+    def apply_chat_template(self, messages, add_generation_prompt, tokenize):
+        assert add_generation_prompt and not tokenize
+        return f"<user> {messages[0]['content']} <judge>"
+
+    def __call__(self, text, add_special_tokens, return_tensors):
+        self.read.append((text, add_special_tokens))
+        return {"input_ids": torch.ones(1, len(text.split()), dtype=torch.long)}
+
+    def decode(self, ids, skip_special_tokens):
+        return " ".join(str(n) for n in ids.tolist()) + " "
+
+
+class Sevens:
+    """Language model that says 7 and 5 whatever it reads."""
+
+    config, dtype = SimpleNamespace(max_position_embeddings=200), torch.float32
+
+    def to(self, device):
+        return self
+
+    eval = lambda self: self  # noqa: E731
+
+    def generate(self, input_ids, max_new_tokens, do_sample, num_beams, **_):
+        assert not do_sample and num_beams == 1 and max_new_tokens == 5
+        return torch.cat([input_ids, torch.tensor([[7, 5]])], 1)
+
+
+@pytest.fixture
+def local(monkeypatch):
+    parts = {"AutoTokenizer": Words(), "AutoModelForCausalLM": Sevens()}
+    monkeypatch.setattr("audiotext.evaluate.local_judge.load_pretrained", lambda kind, model, **_: parts[kind])
+    return parts["AutoTokenizer"]
+
+
+def test_a_model_in_this_process_is_named_with_its_weights(local, tmp_path, capsys):
+    """Other weights are another judge: its verdicts are asked for anew, and lie in a file of their own."""
+    source = result(tmp_path)
+    for n in (1, 2):
+        folder = tmp_path / f"{n}" / "judge"
+        folder.mkdir(parents=True)
+        (folder / "model.safetensors").write_bytes(bytes([n]))
+        argv = ["judge", "--results", str(source), "--local", str(folder), "--max-tokens", "5"]
+        for _ in range(2):
+            assert cli.main(argv) == 0
+        assert len(local.read) == 6 * n  # three answers in both orders, once
+    found = [r for r in read_results(tmp_path) if r.kind == "judge"]
+    assert len({r.task for r in found}) == 2 == len(list(source.parent.glob("airbench_judge_judge-*.jsonl")))
+    facts = found[0].tree["settings"]["judge"]
+    assert (
+        facts["model"] == f"judge-{facts['weights']}" and facts["prompt"] == PROMPT and len(facts["prompt_hash"]) == 16
+    )
+    assert facts["max_tokens"] == 5 and facts["chat_format"] and found[0].scores["judged"]["all"]["score"] == 6.0
+    text, special = local.read[0]
+    assert text.startswith("<user> Two assistants") and text.endswith("<judge>") and not special
+    capsys.readouterr()
+
+
+def test_a_prompt_that_a_local_model_cannot_read_and_a_judge_without_a_name(local, server, tmp_path, capsys):
+    (tmp_path / "m.gguf").write_bytes(b"x")
+    argv = ["judge", "--results", str(result(tmp_path)), "--local", str(tmp_path / "m.gguf"), "--max-tokens", "150"]
+    assert cli.main(argv) == 1
+    assert "m: a prompt of" in (said := capsys.readouterr().err) and "more than the 200 that it reads" in said
+    assert cli.main([*argv[:3], "--endpoint", server.url]) == 1
+    assert "give the judge a name: --model NAME" in capsys.readouterr().err
+    assert cli.main([*argv[:3], "--local", "package:nobody_has_this"]) == 1
+    assert "no GGUF file in a package of that name" in capsys.readouterr().err

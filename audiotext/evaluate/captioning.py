@@ -104,6 +104,7 @@ class CaptioningTask(Evaluation):
         require(self.tools)
         captions = {name: self.captions(context, name) for name in (self.train, self.valid, self.test)}
         raw = {name: context.frames(name).select(captions[name]) for name in captions}
+        captions[self.train] = {i: captions[self.train][i] for i in raw[self.train].ids}  # the others cannot be read
         scale = raw[self.train].scale()
         frames = {name: found.standardised(*scale) for name, found in raw.items()}
         ids = frames[self.test].ids

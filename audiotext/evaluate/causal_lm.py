@@ -77,13 +77,14 @@ class CausalLMConfig:
 
     def tokenizer(self, context: Context) -> Any:
         """The language model's own."""
-        return _load("AutoTokenizer", self.model)
+        return load_pretrained("AutoTokenizer", self.model)
 
     def facts(self, context: Context) -> dict[str, str]:
         return {"language_model": weights_hash(locate(self.model))}
 
     def build(self, input_dim: int, tokenizer: Any) -> CausalLM:
-        return CausalLM(self, input_dim, tokenizer, _load("AutoModelForCausalLM", self.model, dtype=self.dtype))
+        model = load_pretrained("AutoModelForCausalLM", self.model, dtype=self.dtype)
+        return CausalLM(self, input_dim, tokenizer, model)
 
 
 class LoraLinear(nn.Module):
@@ -250,7 +251,9 @@ def weights_hash(place: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _load(kind: str, model: str, **options: Any) -> Any:
+def load_pretrained(kind: str, model: str, **options: Any) -> Any:
+    """``AutoTokenizer`` or ``AutoModelForCausalLM`` of a model that ``locate`` finds. Raises ConfigError as it does,
+    and where a package is missing or the files are no such model."""
     transformers = load_transformers("language model")
     place = locate(model)
     if place.is_file():

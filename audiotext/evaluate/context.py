@@ -104,9 +104,10 @@ class Context:
         if (name, layer) not in self._frames:
             state = f"{self.model_hash[:12]}-{file_sha256(self.manifest_path(name))[:12]}"
             cache = self.folder / "frames" / f"{name}-{state}-{layer}"
-            self._frames[name, layer] = embed_frames(
-                self.model, self.manifest_path(name), cache, layer=layer, nj=self.nj
-            )
+            found = embed_frames(self.model, self.manifest_path(name), cache, layer=layer, nj=self.nj)
+            if not len(found):
+                raise ProtocolError(f"{self.manifest_path(name)}: no clip has frames; the log says why of each")
+            self._frames[name, layer] = found
             for old in cache.parent.glob(f"{name}-{'?' * 12}-{'?' * 12}*"):
                 if not old.name.startswith(f"{name}-{state}"):
                     shutil.rmtree(old) if old.is_dir() else old.unlink()

@@ -52,8 +52,6 @@ class Detection(Evaluation):
     """Each draws a validation part of its own, and the weights of a hidden layer; a linear layer begins with zeros."""
     validation: float | str = 0.2
     """Part of the training split that chooses; or the name of the split that does, which is then trained on as well."""
-    expected: int | None = None
-    """Clips that the published test set has; by default those that the manifest lists."""
     detector: DetectorConfig = field(default_factory=DetectorConfig)
     frames: int = 50_000
     """Test frames that the mAP is taken over, at most, evenly spaced; PSDS1 always takes all."""
@@ -105,10 +103,9 @@ class Detection(Evaluation):
         sample = Sample(_items(test, rows), [{"scores": own, "target": target} for own in logits], "mAP")
         details = {"chosen": chosen, "domain": self.domain, "PSDS1": "has no interval, only a spread over seeds"}
         details |= self._counts(train, test, found) | {"frames": len(target)}
-        expected = self.expected or len(protocol.report_on)
         return Outcome(
-            {part: scores}, details, "none, every frame", expected, len(test), {f"{part}/mAP": sample},
-            str(self.layer),
+            {part: scores}, details, "none, every frame", len(protocol.report_on), len(test),
+            {f"{part}/mAP": sample}, str(self.layer),
         )  # fmt: skip
 
     def _fitted(self, train: Labelled) -> tuple[list[dict], Detectors]:

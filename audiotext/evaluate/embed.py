@@ -20,6 +20,7 @@ from audiotext.data.processes import in_processes
 from audiotext.data.progress import progress
 from audiotext.data.roots import RootError
 from audiotext.evaluate.frames import EvalClip, FrozenFrames, pad
+from audiotext.evaluate.guard import check_padding, usable
 from audiotext.evaluate.layers import LAST, Layer, take_layer
 from audiotext.evaluate.shard import Shard, packed, stored_frames, write_shard
 from audiotext.frontend.base import Frontend
@@ -45,10 +46,11 @@ def embed_frames(
     come from audio through that frontend. Whole clips, batched by length, no crop and no dropout. ``cache`` names the
     folder that holds the frames from then on, in shards of about ``shard_seconds`` of audio, from which they are read
     as they are needed (the caller puts model, layer and manifest hash in its name); a pass that was cut short goes on
-    with the shards that are not there. Without it frames stay in memory. A clip that cannot be read is logged, listed
-    in ``missing`` and tried again by the next call. ``layer``: see layers.py. ``nj`` processes of one thread each make
-    the shards where the model is on the CPU; one alone uses all of torch's threads.
-    Raises ValueError for a damaged shard and for ``nj`` above 1 without a cache.
+    with the shards that are not there. Without it frames stay in memory. A clip that cannot be read, or
+    that the encoder gives no usable frames, is logged, listed in ``missing`` and tried again by the next call.
+    ``layer``: see layers.py. ``nj`` processes of one thread each make the shards where the model is on the CPU; one
+    alone uses all of torch's threads. Raises ValueError for a damaged shard, for ``nj`` above 1 without a cache, and
+    where padding changes what the encoder gives.
     """
     if nj < 1 or (nj > 1 and cache is None):
         raise ValueError(f"nj: {nj} processes; at least 1, and a cache folder that several of them can write to")
@@ -124,13 +126,17 @@ class _Pass:
         """Frames (T'_i, D) by id of those clips that can be read."""
         self.model.eval()
         found: dict[str, Tensor] = {}
+        checked = False  # one batch of a shard tells
         for batch in batches:
             feats = {i: feat for i in batch if (feat := self.features(i)) is not None}
             if feats:
                 output = self.model.encode_audio(pad(list(feats.values())).to(self.model.device))
-                for i, frames in zip(feats, take_layer(output, self.layer), strict=True):
-                    _check(self.ids[i], frames)
-                    found[self.ids[i]] = frames.cpu().clone()
+                ids = [self.ids[i] for i in feats]
+                if not checked and len({len(x) for x in feats.values()}) > 1:
+                    check_padding(self.model, ids, list(feats.values()), output)
+                    checked = True
+                rows = zip(ids, take_layer(output, self.layer), strict=True)
+                found |= {id_: frames.cpu().clone() for id_, frames in rows if usable(id_, frames)}
         return found
 
     def features(self, i: int) -> Tensor | None:
@@ -171,10 +177,3 @@ def _batches(order: list[int], clips: Sequence[EvalClip], batch_seconds: float) 
         batch.append(i)
     if batch:
         yield batch
-
-
-def _check(id_: str, frames: Tensor) -> None:
-    if not len(frames):
-        raise ValueError(f"{id_}: the encoder returned no frame; the clip is too short for its subsampling")
-    if not frames.isfinite().all():
-        raise ValueError(f"{id_}: the encoder returned values that are not finite")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import time
 import urllib.error
@@ -52,7 +53,8 @@ class Endpoint:
                     raise JudgeError(f"{self.base}: {fault}") from None
                 asked = error.headers.get("Retry-After", "")
                 wait = float(asked) if asked.isdigit() else wait
-            except (OSError, ValueError) as error:  # no connection, a time-out, a reply that is no JSON
+            # no connection, a time-out, a reply that is cut short or no JSON
+            except (OSError, http.client.HTTPException, ValueError) as error:
                 fault = str(error) or type(error).__name__
         raise JudgeError(f"{self.base}: no reply in {self.tries} tries, the last: {fault}")
 

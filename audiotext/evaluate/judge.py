@@ -158,10 +158,10 @@ def judge_answers(
 def _ask_all(todo: dict[str, tuple[Answer, str, str]], judge: Judge, store: Store, workers: int) -> Iterator[Verdict]:
     """Ask ``workers`` at a time; this thread alone writes."""
 
-    def asked(prompt: str) -> str | JudgeError:
+    def asked(prompt: str) -> str | Exception:
         try:
             return judge(prompt)
-        except JudgeError as error:
+        except Exception as error:  # raised below, once what was said at the same time is kept
             return error
 
     keys = list(todo)
@@ -170,16 +170,17 @@ def _ask_all(todo: dict[str, tuple[Answer, str, str]], judge: Judge, store: Stor
             batch = keys[start : start + workers]
             replies = list(pool.map(asked, [todo[key][2] for key in batch]))
             for key, said in zip(batch, replies, strict=True):
-                if isinstance(said, JudgeError):
+                if isinstance(said, Exception):
                     continue
                 answer, order, _ = todo[key]
                 verdict = Verdict(key, answer.id, order, said, *read_verdict(said, order))
                 store.add(verdict)
                 yield verdict
             for error in replies:
-                if isinstance(error, JudgeError):
+                if isinstance(error, Exception):
+                    what = error if isinstance(error, JudgeError) else f"the judge fails with {error!r}"
                     kept = f"{len(store.verdicts)} verdicts are kept in {store.path}"
-                    raise JudgeError(f"{error}; {kept}: the same command goes on")
+                    raise JudgeError(f"{what}; {kept}: the same command goes on") from error
 
 
 @dataclass(frozen=True)

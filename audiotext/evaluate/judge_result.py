@@ -7,13 +7,14 @@ import re
 import shlex
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from audiotext.data.digest import file_sha256
-from audiotext.evaluate.bootstrap import interval, resample
+from audiotext.evaluate.bootstrap import interval, resample, score
 from audiotext.evaluate.items import Items, Kept, Sample, items_path, write_items
 from audiotext.evaluate.judge import (
     PROMPT,
@@ -29,12 +30,14 @@ from audiotext.evaluate.judge import (
 from audiotext.evaluate.protocol import git_revision, ids_hash, peak_memory, versions, write_json
 from audiotext.evaluate.results import NEEDED, protocol_id
 
+ALL, AVERAGE = "all", "average"
 DESCRIPTION = (
     "The answers of {task} ({way}), each judged twice by the language model {judge}, which reads what is known of the "
     "recording, the question, the reference and the answer, the two in either order, and scores both from 1 to 10; "
     "an answer's score is the mean of both orders. Answers without two usable verdicts are left out of every mean and "
-    "counted. win_rate: share of answers scored above the reference. After AIR-Bench (chat); its judge and its wording "
-    "are another, so the numbers are not those of its table."
+    "counted. win_rate: share of answers scored above the reference. 'all' is the mean over answers, 'average' that "
+    "over groups. After AIR-Bench (chat); its judge and its wording are another, so the numbers are not those of its "
+    "table."
 )
 
 
@@ -46,9 +49,11 @@ def judge_result(
     way: str = "trained",
     template: str = PROMPT,
     workers: int = 4,
+    facts: Mapping[str, Any] | None = None,
 ) -> tuple[Path, dict[str, Any]]:
     """Judge the answers that ``source`` keeps and write ``out``; where it lies and what it holds.
 
+    facts: what of the judge decides a verdict besides its name; they are part of the result's settings.
     Raises JudgeError where the file keeps no or not all answers, where no verdict is usable, or the judge is away.
     """
     began = time.monotonic()
@@ -69,16 +74,19 @@ def judge_result(
     found = result | {
         "task": out.stem,
         "kind": "judge",
-        "settings": {"of": result["settings"], "judge": {"model": name, "way": way, **prompt_facts(template)}},
+        "settings": {
+            "of": result["settings"],
+            "judge": {"model": name, "way": way, **prompt_facts(template), **(facts or {})},
+        },
         "protocol": result["protocol"] | {"description": DESCRIPTION.format(task=source.stem, way=way, judge=name)},
         "ids_hash": ids_hash(a.id for a in answers),
-        "scores": {"judged": _scores(judged)},
+        "scores": {"judged": _scores(samples)},
         "intervals": {key: interval(values) for key, values in resampled.items()},
         "items": {"file": items_path(out).name, "sha256": file_sha256(items_path(out))},
         "details": {
             "judged": {"asked": len(answers), "answers": len(ids), "unusable": problems},
             "empty_answers": sum(not a.answer.strip() for a in answers),
-            "questions": {kind: len(rows) for kind, rows in _by_kind(judged).items() if kind != "all"},
+            "questions": {kind: len(rows) for kind, rows in _by_kind(judged).items() if kind not in (ALL, AVERAGE)},
             "verdicts": out.with_suffix(".jsonl").name,
             "answers_of": {"file": str(source), "sha256": file_sha256(source)},
         },
@@ -124,11 +132,12 @@ def kept_answers(source: Path, result: dict[str, Any], way: str) -> list[Answer]
 
 
 def _by_kind(judged: list[Judged]) -> dict[str, list[Judged]]:
-    groups: dict[str, list[Judged]] = {"all": judged}
+    """Answers by group, after all of them; where there are groups, those to average over come last."""
+    groups: dict[str, list[Judged]] = {ALL: judged}
     for j in judged:
         if j.answer.kind:
             groups.setdefault(j.answer.kind, []).append(j)
-    return groups
+    return groups | ({AVERAGE: [j for j in judged if j.answer.kind]} if len(groups) > 1 else {})
 
 
 def _columns(rows: list[Judged]) -> dict[str, np.ndarray]:
@@ -140,15 +149,18 @@ def _columns(rows: list[Judged]) -> dict[str, np.ndarray]:
     return {name: np.array(column, np.float32) for name, column in values.items()}
 
 
-def _scores(judged: list[Judged]) -> dict[str, dict[str, float]]:
-    return {
-        kind: {name: float(column.mean(dtype=np.float64)) for name, column in _columns(rows).items()}
-        for kind, rows in _by_kind(judged).items()
-    }
+def _scores(samples: Mapping[str, Sample]) -> dict[str, dict[str, float]]:
+    found: dict[str, dict[str, float]] = {}
+    for key, sample in samples.items():
+        kind, _, name = key.removeprefix("judged/").rpartition("/")
+        found.setdefault(kind, {})[name] = score(sample)
+    return found
 
 
 def _samples(judged: list[Judged]):
     for kind, rows in _by_kind(judged).items():
         items = Items.of([j.answer.id for j in rows], [j.answer.id.partition(": ")[0] for j in rows])
+        groups = np.unique([j.answer.kind for j in rows], return_inverse=True)[1]
+        parts = groups if kind == AVERAGE else None
         for name, column in _columns(rows).items():
-            yield kind, name, Sample(items, [{"value": column}])
+            yield kind, name, Sample(items, [{"value": column}], parts=parts)

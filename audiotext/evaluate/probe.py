@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -78,8 +79,6 @@ class Probe(Evaluation):
     seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
     validation: float | str = 0.2
     """Part of the training split that chooses; or the name of the split that does, which is then trained on as well."""
-    expected: int | None = None
-    """Clips that the published test set has; by default those that the manifest lists."""
     c: list[float] = field(default_factory=lambda: [1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0])
     """Inverse strengths of the logistic regression's penalty."""
     neighbours: list[int] = field(default_factory=lambda: [1, 5, 20])
@@ -93,6 +92,8 @@ class Probe(Evaluation):
             raise ConfigError("layer: mix is learnt by linear and mlp probes on mean, max or statistics pooling only")
         if self.several and "knn" in self.probes:
             raise ConfigError("probes: knn wants one label per clip")
+        if self.folds and isinstance(self.validation, str):
+            raise ConfigError(f"validation: {self.validation}: with folds, a part of the others chooses; give a number")
         if any(not 0 < share < 100 for share in self.shares):
             raise ConfigError(f"shares: {self.shares} are not all percentages between 0 and 100")
 
@@ -143,10 +144,10 @@ class Probe(Evaluation):
             details["shares"] = self._share_facts(frames, parts, classes)
         details["train_clips"] = len(protocol.select_on or protocol.report_on)
         details["train_found"] = len(frames.select(protocol.select_on or protocol.report_on))
+        details["families_in_train_and_test"] = sum(_shared_families(frames, part) for part in parts)
         details["domain"] = self.domain
-        expected = self.expected or len(protocol.report_on)
         shown = ", ".join(name for name, _, _ in self.variants())
-        return Outcome(scores, details, shown, expected, len(clips), items, layer=str(self.layer))
+        return Outcome(scores, details, shown, len(protocol.report_on), len(clips), items, layer=str(self.layer))
 
     def _share_facts(self, frames: FrozenFrames, parts: Sequence[Protocol], classes: list[str]) -> dict[str, dict]:
         """What every share of the training clips comes to, by per cent, mean over folds and seeds."""
@@ -191,6 +192,9 @@ class Probe(Evaluation):
     ) -> list[_Run]:
         """Choose, fit and predict on one split: a run for every seed."""
         train, test = frames.select(part.select_on), frames.select(part.report_on)
+        if not len(train) or not len(test):
+            have = f"{len(train)} clips to train on and {len(test)} to test on have frames"
+            raise ProtocolError(f"{self.label}: {part.description}: {have}; the log says why of each")
         known = {name for clip in train.clips for name in names_of(clip, self.label)}
         targets(test.clips, self.label, sorted(known), self.several)  # a class that training has not seen is an error
         target = targets(train.clips, self.label, classes, self.several)
@@ -218,6 +222,10 @@ class Probe(Evaluation):
             inner = [n for n, clip in enumerate(clips) if clip.split != self.validation]
             if held and inner:
                 return inner, held, f"split {self.validation}"
+        counts = Counter() if self.several else Counter(str(clip.labels[self.label]) for clip in clips)
+        if few := sorted(name for name, count in counts.items() if count < 2):
+            names = ", ".join(map(repr, few))
+            raise ProtocolError(f"{self.label}: one training clip of {names}; fitting and choosing want one each")
         part = 0.2 if isinstance(self.validation, str) else self.validation
         kinds = np.zeros(len(clips), int) if self.several else target.numpy()[list(rows)]
         return validation_split(kinds, [clip.family for clip in clips], part, seed)
@@ -247,15 +255,19 @@ class Probe(Evaluation):
         test: FrozenFrames,
         classes: int,
     ) -> list[_Run]:
-        """Attention pooling and a linear layer on standardised frames, every seed and point of the grid at once."""
-        mean, std = train.scale()
-        train, test = train.standardised(mean, std), test.standardised(mean, std)
+        """Attention pooling and a linear layer on standardised frames, every seed and point of the grid at once.
+
+        The members share their frames, so mean and deviation are those of all clips that any of them may train on: of
+        the part that chooses too, without its labels, and never of the test clips.
+        """
         config, grid = self.attention, self.attention.grid()
         if (used := sorted(set().union(*drawn))) != list(range(len(train))):  # clips that no seed drew cost nothing
             place = {row: n for n, row in enumerate(used)}
             train, target = train.select([train.ids[row] for row in used]), target[used]
             drawn = [[place[row] for row in own] for own in drawn]
             config = replace(config, fit=at_least(config.fit, STEPS, len(used)))
+        scale = train.scale()
+        train, test = train.standardised(*scale), test.standardised(*scale)
         rows = [[[own[n] for n in part] for part in split[:2]] for own, split in zip(drawn, splits, strict=True)]
         tried = [Member(p, seed, inner) for seed, (inner, _) in zip(self.seeds, rows, strict=True) for p in grid]
         probes = fit_attentive(config, train, target, classes, tried, self.seeds[0])
@@ -338,11 +350,21 @@ def split_protocol(
 
 def numbers(clips: list[EvalClip], label: str, classes: list[str]) -> Tensor:
     """Class numbers (N,). Raises ProtocolError for a class that training has not seen."""
+    _check_known(clips, label, classes)
     index = {name: i for i, name in enumerate(classes)}
-    for clip in clips:
-        if str(clip.labels[label]) not in index:
-            raise ProtocolError(f"{clip.id}: {label} {clip.labels[label]!r} is not one of the known classes: {classes}")
     return torch.tensor([index[str(clip.labels[label])] for clip in clips])
+
+
+def _check_known(clips: list[EvalClip], label: str, classes: list[str]) -> None:
+    known = set(classes)
+    odd = [(clip.id, name) for clip in clips for name in names_of(clip, label) if name not in known]
+    if odd:
+        names = ", ".join(sorted({repr(name) for _, name in odd})[:10])
+        number = len({id_ for id_, _ in odd})
+        raise ProtocolError(
+            f"{number} clips, the first {odd[0][0]}, have a {label} that is not one of the {len(classes)} known "
+            f"classes: {names}; classes are those of the training clips that have frames: {', '.join(classes):.300}"
+        )
 
 
 def names_of(clip: EvalClip, label: str) -> list[str]:
@@ -355,14 +377,19 @@ def targets(clips: list[EvalClip], label: str, classes: list[str], several: bool
     """Class numbers (N,), or with ``several`` truth values (N, C) as floats. Raises ProtocolError as ``numbers``."""
     if not several:
         return numbers(clips, label, classes)
+    _check_known(clips, label, classes)
     index = {name: i for i, name in enumerate(classes)}
     found = torch.zeros(len(clips), len(classes))
     for row, clip in enumerate(clips):
         for name in names_of(clip, label):
-            if name not in index:
-                raise ProtocolError(f"{clip.id}: {label} {name!r} is not one of the known classes: {classes}")
             found[row, index[name]] = 1.0
     return found
+
+
+def _shared_families(frames: FrozenFrames, part: Protocol) -> int:
+    """How many families (near-duplicates, or clips of one speaker) have clips on both sides of a split."""
+    train, test = ({clip.family for clip in frames.select(ids).clips} for ids in (part.select_on, part.report_on))
+    return len(train & test)
 
 
 def _guessing(truth: np.ndarray) -> dict:

@@ -97,13 +97,16 @@ class Outcome:
     versions: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass
 class Evaluation:
     """Base of every task: a registered config dataclass whose fields are the task's options, written in YAML.
 
-    ``protocol`` reads manifests only, so that an up-to-date result is recognised without running a model.
+    ``protocol`` reads manifests only, so that an up-to-date result is recognised without running a model. ``seeds`` is
+    a field of every task.
     """
 
-    seeds: list[int]
+    expected: int | None = field(default=None, kw_only=True)
+    """Clips that the published test set has, in the result beside those found; by default those the manifest lists."""
 
     def protocol(self, context: Context) -> Protocol:
         raise NotImplementedError
@@ -229,7 +232,7 @@ def write_result(path: Path, wanted: dict, context: Context, outcome: Outcome, s
         "items": items,
         "details": outcome.details,
         "seeds": wanted["settings"].get("seeds", []),
-        "clips": {"expected": outcome.expected, "found": outcome.found},
+        "clips": {"expected": wanted["settings"].get("expected") or outcome.expected, "found": outcome.found},
         "synthetic": context.synthetic(wanted["manifest_hashes"]),
         "versions": versions() | outcome.versions,
         "git_revision": git_revision(),

@@ -265,7 +265,7 @@ def protocol_lines(results: Sequence[Result], command: str) -> list[str]:
     """What stands behind the numbers: tasks, models, software, commands."""
     lines = ["## Protocol", "", *_task_grid(results), ""]
     crops = sorted({str(r.tree["crop"]) for r in results if r.tree.get("crop")})
-    lines += ["Found/expected counts clips that were scored against clips the protocol reports on. "
+    lines += ["Found/expected: clips scored, of the published test set; of those here where its size is unknown. "
               f"Clips are heard as: {'; '.join(crops) or 'not recorded'}.", ""]  # fmt: skip
     seen: dict[tuple[str, str], list[str]] = {}
     for r in results:

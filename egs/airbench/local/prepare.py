@@ -28,8 +28,8 @@ GROUPS = {
     "sound_generation_QA": ("sound", "sound"),
     "music_QA": ("music", "music"),
     "music_generation_analysis_QA": ("music", "music"),
-    "speech_and_sound_QA": ("speech and sound", "speech"),
-    "speech_and_music_QA": ("speech and music", "speech"),
+    "speech_and_sound_QA": ("mixed audio", "speech"),
+    "speech_and_music_QA": ("mixed audio", "speech"),
 }
 
 
