@@ -52,7 +52,8 @@ else
     paths corpora
 fi
 paths data exp
-[ -n "$model" ] || fail "which model? --model DIR, such as ../captionstew/exp/contrastive/model, or --model resemblyzer; see --help"
+[ -n "$model" ] || fail "which model? --model DIR, such as ../captionstew/exp/contrastive/model, or" \
+    "--model resemblyzer; --help has all"
 
 known=$(cd .. && for f in */local/toy.py; do [ ! -e "${f%/local/*}/run.sh" ] || echo "${f%%/*}"; done | grep -vx TEMPLATE)
 if [ "$tasks" = all ]; then
