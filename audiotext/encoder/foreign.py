@@ -42,6 +42,9 @@ class ForeignConfig:
     layers: str | None = None
     """Where its layers stand, for ``optimizer.layer_decay``: the dotted name of a list inside the module, first layer
     first, such as ``model.encoder.layers``."""
+    pretrained: bool = False
+    """Have the module fill itself, by its method ``load_pretrained()``, when it is made for the first time. Then this
+    turns false: a model folder brings the weights, and its shape alone is an untrained model."""
 
     def __post_init__(self) -> None:
         self.options = _plain(self.options)
@@ -55,7 +58,13 @@ class ForeignConfig:
                 f"encoder: {self.model} takes waveforms; set frontend: {{name: waveform, "
                 f"sample_rate: {self.sample_rate}}}"
             )
-        return ForeignEncoder(self)
+        encoder = ForeignEncoder(self)
+        if self.pretrained:
+            if not hasattr(encoder.module, "load_pretrained"):
+                raise ConfigError(f"encoder.pretrained: {self.model} has no method load_pretrained()")
+            encoder.module.load_pretrained()
+            self.pretrained = False
+        return encoder
 
 
 class ForeignEncoder(Encoder):
@@ -131,7 +140,9 @@ def import_class(path: str) -> type:
     try:
         cls = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, RuntimeError) as error:  # transformers 4 raises the last
-        raise ConfigError(f"encoder: cannot import {path} ({error}); install it, or add it to PYTHONPATH") from None
+        raise ConfigError(
+            f"encoder: cannot import {path} ({error}); install it, or add its folder to PYTHONPATH"
+        ) from None
     if not isinstance(cls, type):
         raise ConfigError(f"encoder: {path} is a {type(cls).__name__}, not a class")
     return cls
