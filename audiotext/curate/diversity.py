@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from audiotext.metric.bleu import Words, ngrams, reference_length
+from audiotext.metric.bleu import SMALL, TINY, Words, ngrams, reference_length
 from audiotext.text.clean import normalise
 
 SAMPLE = 500
@@ -61,9 +61,7 @@ def self_bleu(texts: Sequence[Words], order: int = 4) -> float:
             for gram, times in count.items()
         )
         proposed = sum(count.total() for count in counts)
-        if not matched:
-            return 0.0
-        logs += math.log(matched / proposed)
+        logs += math.log((matched + TINY) / (proposed + SMALL))
     length = sum(map(len, texts))
     return min(1.0, math.exp(1 - _closest_lengths(texts) / length)) * math.exp(logs / order)
 
