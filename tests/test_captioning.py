@@ -16,8 +16,8 @@ from audiotext.evaluate.baseline import blind_answers, most_frequent, nearest
 from audiotext.evaluate.bootstrap import score
 from audiotext.evaluate.caption_scoring import fewer_references, reference_counts
 from audiotext.evaluate.captioning import CaptioningTask
-from audiotext.evaluate.embed import EvalClip, FrozenFrames
 from audiotext.evaluate.fit import FitConfig
+from audiotext.evaluate.frames import EvalClip, FrozenFrames
 from audiotext.evaluate.language import LanguageConfig
 from audiotext.evaluate.question import QuestionTask, question_kind
 from audiotext.evaluate.report import captioning_tables

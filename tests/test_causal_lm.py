@@ -9,8 +9,8 @@ from audiotext.config import ConfigError, from_tree, to_tree
 from audiotext.encoder.huggingface import load_transformers
 from audiotext.evaluate.adapter import AdapterConfig, QueryConfig
 from audiotext.evaluate.causal_lm import CausalLMConfig, LoraConfig, LoraLinear, add_lora, locate, weights_hash
-from audiotext.evaluate.embed import FrozenFrames
 from audiotext.evaluate.fit import FitConfig
+from audiotext.evaluate.frames import FrozenFrames
 from audiotext.evaluate.language import LANGUAGE_MODELS, Example, train_decoder
 from audiotext.evaluate.local_judge import LocalModel
 from audiotext.text.search import Nucleus

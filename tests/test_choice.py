@@ -14,8 +14,8 @@ from audiotext.data.split import split_manifest
 from audiotext.evaluate.adapter import ADAPTERS, ConvolutionConfig
 from audiotext.evaluate.answer_tables import choice_tables
 from audiotext.evaluate.choice import ChoiceTask
-from audiotext.evaluate.embed import EvalClip, FrozenFrames
 from audiotext.evaluate.fit import FitConfig
+from audiotext.evaluate.frames import EvalClip, FrozenFrames
 from audiotext.evaluate.language import LanguageConfig
 from audiotext.evaluate.protocol import ProtocolError
 from audiotext.evaluate.question import example_rows

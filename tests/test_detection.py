@@ -13,8 +13,8 @@ from audiotext.data.corpus import Clip, Rejected
 from audiotext.evaluate.bootstrap import score
 from audiotext.evaluate.detection import Detection
 from audiotext.evaluate.detector import median_frames, median_of
-from audiotext.evaluate.embed import EvalClip, FrozenFrames
 from audiotext.evaluate.events import evenly, event_table, events_in, frame_targets
+from audiotext.evaluate.frames import EvalClip, FrozenFrames
 from audiotext.evaluate.protocol import ProtocolError
 from audiotext.metric.psds import EVENT, THRESHOLDS, events_of, psds1, thresholds, united
 

@@ -13,8 +13,8 @@ from audiotext.config import ConfigError, from_tree
 from audiotext.data.digest import manifest_sha256
 from audiotext.evaluate.attentive import AttentiveConfig, AttentiveProbes, Member, fit_attentive
 from audiotext.evaluate.bootstrap import score
-from audiotext.evaluate.embed import EvalClip, FrozenFrames
 from audiotext.evaluate.fit import FitConfig, fit, minibatches
+from audiotext.evaluate.frames import EvalClip, FrozenFrames
 from audiotext.evaluate.layers import take_layer
 from audiotext.evaluate.lit import Space, Texts
 from audiotext.evaluate.probe import Probe, split_protocol

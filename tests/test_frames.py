@@ -15,8 +15,9 @@ from torch.nn.utils.rnn import pad_sequence
 
 from audiotext.data.corpus import DataError
 from audiotext.evaluate.attentive import AttentiveConfig, Member, fit_attentive, predict
-from audiotext.evaluate.embed import FrozenFrames, embed_frames
+from audiotext.evaluate.embed import embed_frames
 from audiotext.evaluate.fit import FitConfig
+from audiotext.evaluate.frames import FrozenFrames
 from audiotext.evaluate.pooled import vectors
 from audiotext.evaluate.probe import Probe
 from audiotext.evaluate.shard import Shard

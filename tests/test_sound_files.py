@@ -13,7 +13,7 @@ import torch
 from audiotext.cli.main import main
 from audiotext.config import from_tree
 from audiotext.data.audio import read_audio
-from audiotext.evaluate.embed import pad
+from audiotext.evaluate.frames import pad
 from audiotext.hub import load_model, save_model
 from audiotext.model import ModelConfig
 from audiotext.text.tokenizer import Tokenizer

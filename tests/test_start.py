@@ -12,8 +12,8 @@ import torch
 
 from audiotext.config import ConfigError, from_tree, to_tree
 from audiotext.evaluate.adapter import AdapterConfig, QueryConfig
-from audiotext.evaluate.embed import FrozenFrames
 from audiotext.evaluate.fit import FitConfig
+from audiotext.evaluate.frames import FrozenFrames
 from audiotext.evaluate.language import LANGUAGE_MODELS, Example, FrameDecoder, LanguageConfig, train_decoder
 from audiotext.evaluate.question import QuestionTask
 from audiotext.hub import ModelFolderError, load_model, save_model

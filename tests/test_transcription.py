@@ -17,7 +17,7 @@ from audiotext.evaluate.ctc import (
     outputs_needed,
     outputs_per_frame,
 )
-from audiotext.evaluate.embed import FrozenFrames
+from audiotext.evaluate.frames import FrozenFrames
 from audiotext.evaluate.protocol import ProtocolError
 from audiotext.evaluate.transcription import Transcription
 from audiotext.text.clean import normalise_transcript

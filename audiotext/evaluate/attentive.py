@@ -13,8 +13,8 @@ from itertools import product
 import torch
 from torch import Tensor, nn
 
-from audiotext.evaluate.embed import FrozenFrames
 from audiotext.evaluate.fit import FitConfig, fit, seeded
+from audiotext.evaluate.frames import FrozenFrames
 from audiotext.head.pooling import AttentionPooling
 from audiotext.types import Padded
 

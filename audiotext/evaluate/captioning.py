@@ -18,7 +18,7 @@ from audiotext.data.manifest import read_manifest
 from audiotext.evaluate.baseline import most_frequent, nearest_captions
 from audiotext.evaluate.caption_scoring import fewer_references, reference_counts, score_sets
 from audiotext.evaluate.context import Context
-from audiotext.evaluate.embed import FrozenFrames
+from audiotext.evaluate.frames import FrozenFrames
 from audiotext.evaluate.items import Items
 from audiotext.evaluate.language import LANGUAGE_MODELS, Example, LanguageModel, train_decoder
 from audiotext.evaluate.protocol import EVALUATIONS, Evaluation, Outcome, Protocol

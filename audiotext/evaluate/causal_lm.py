@@ -22,8 +22,8 @@ from audiotext.config import ConfigError, part
 from audiotext.encoder.huggingface import load_transformers
 from audiotext.evaluate.adapter import ADAPTERS
 from audiotext.evaluate.context import Context
-from audiotext.evaluate.embed import FrozenFrames
 from audiotext.evaluate.fit import FitConfig
+from audiotext.evaluate.frames import FrozenFrames
 from audiotext.evaluate.language import LANGUAGE_MODELS, Example, LanguageModel
 from audiotext.text.search import Nucleus
 from audiotext.types import length_mask

@@ -13,7 +13,7 @@ import torch
 
 from audiotext.config import ConfigError
 from audiotext.evaluate.context import Context
-from audiotext.evaluate.embed import FrozenFrames
+from audiotext.evaluate.frames import FrozenFrames
 from audiotext.evaluate.language import Example, LanguageModel
 from audiotext.evaluate.protocol import EVALUATIONS, Outcome, Protocol
 from audiotext.evaluate.question import Asked, Metric, QuestionTask, by_kind, places

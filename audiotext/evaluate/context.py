@@ -12,7 +12,8 @@ from audiotext import hub
 from audiotext.config import ConfigError, from_tree, load_tree
 from audiotext.data.digest import file_sha256, manifest_sha256
 from audiotext.data.manifest import read_manifest
-from audiotext.evaluate.embed import EvalClip, FrozenFrames, embed_frames
+from audiotext.evaluate.embed import embed_frames
+from audiotext.evaluate.frames import EvalClip, FrozenFrames
 from audiotext.evaluate.layers import LAST, Layer
 from audiotext.evaluate.protocol import SYNTHETIC_SOURCE, ProtocolError
 from audiotext.model import AudioTextModel, ModelConfig

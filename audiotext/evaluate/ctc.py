@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from audiotext.evaluate.embed import FrozenFrames
 from audiotext.evaluate.fit import FitConfig, FitReport, fit, seeded
+from audiotext.evaluate.frames import FrozenFrames
 from audiotext.types import Padded
 
 BLANK = 0

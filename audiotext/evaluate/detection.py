@@ -14,8 +14,8 @@ from audiotext.config import ConfigError
 from audiotext.evaluate.attentive import Member
 from audiotext.evaluate.context import Context
 from audiotext.evaluate.detector import DetectorConfig, Detectors, fit_detectors, logits_of, median_frames, median_of
-from audiotext.evaluate.embed import EvalClip
 from audiotext.evaluate.events import Labelled, evenly, scored_classes
+from audiotext.evaluate.frames import EvalClip
 from audiotext.evaluate.items import Items, Sample
 from audiotext.evaluate.layers import LAST, MIX, check_layer
 from audiotext.evaluate.probe import LEAST_SEEDS, split_protocol

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from audiotext.evaluate.embed import EvalClip, FrozenFrames
+from audiotext.evaluate.frames import EvalClip, FrozenFrames
 from audiotext.evaluate.protocol import ProtocolError
 from audiotext.metric.psds import EVENT, united
 

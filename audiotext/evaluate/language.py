@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from audiotext.config import ConfigError, Registry, part
 from audiotext.evaluate.adapter import ADAPTERS
 from audiotext.evaluate.context import Context
-from audiotext.evaluate.embed import FrozenFrames
 from audiotext.evaluate.fit import FitConfig, FitReport, fit, seeded
+from audiotext.evaluate.frames import FrozenFrames
 from audiotext.evaluate.start import Start
 from audiotext.text import decoder as _decoder  # noqa: F401  registers it
 from audiotext.text.base import TEXT_DECODERS

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from audiotext.atomic import replacing
 from audiotext.config import ConfigError, part, to_tree
 from audiotext.evaluate.context import Context
-from audiotext.evaluate.embed import EvalClip, FrozenFrames
 from audiotext.evaluate.fit import FitConfig, fit, seeded
+from audiotext.evaluate.frames import EvalClip, FrozenFrames
 from audiotext.head.pooling import POOLINGS
 from audiotext.head.projection import Projection
 from audiotext.metric.ranking import Ranks

@@ -17,7 +17,7 @@ import torch
 from audiotext.config import ConfigError, part
 from audiotext.evaluate.baseline import blind_answers
 from audiotext.evaluate.context import Context
-from audiotext.evaluate.embed import FrozenFrames
+from audiotext.evaluate.frames import FrozenFrames
 from audiotext.evaluate.items import Items, Sample
 from audiotext.evaluate.language import LANGUAGE_MODELS, Example, LanguageModel, train_decoder
 from audiotext.evaluate.protocol import EVALUATIONS, Evaluation, Outcome, Protocol, over_seeds

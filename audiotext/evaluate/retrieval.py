@@ -9,7 +9,7 @@ from typing import Literal
 
 from audiotext.config import to_tree
 from audiotext.evaluate.context import Context
-from audiotext.evaluate.embed import FrozenFrames
+from audiotext.evaluate.frames import FrozenFrames
 from audiotext.evaluate.items import Items, Sample
 from audiotext.evaluate.lit import LitConfig, ModelSpace, Space, Texts, lit_settings, lit_space, space_ranks
 from audiotext.evaluate.protocol import EVALUATIONS, Evaluation, Outcome, Protocol

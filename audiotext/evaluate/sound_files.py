@@ -21,7 +21,7 @@ from audiotext.data.audio import read_audio
 from audiotext.data.corpus import DataError
 from audiotext.data.locate import AUDIO
 from audiotext.data.progress import progress
-from audiotext.evaluate.embed import pad
+from audiotext.evaluate.frames import pad
 from audiotext.evaluate.lit import ModelSpace, Space
 from audiotext.model import AudioTextModel
 from audiotext.text.search import Nucleus

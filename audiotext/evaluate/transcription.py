@@ -21,10 +21,10 @@ from audiotext.evaluate.ctc import (
     outputs_per_frame,
     train_ctc,
 )
-from audiotext.evaluate.embed import EvalClip, FrozenFrames
+from audiotext.evaluate.frames import EvalClip, FrozenFrames
 from audiotext.evaluate.items import Items, Sample
+from audiotext.evaluate.labels import labelled
 from audiotext.evaluate.layers import LAST, MIX, check_layer
-from audiotext.evaluate.probe import labelled
 from audiotext.evaluate.protocol import EVALUATIONS, Evaluation, Outcome, Protocol, ProtocolError, spread
 from audiotext.metric.error_rate import Edits, character_edits, error_rate, word_edits
 from audiotext.text.clean import normalise_transcript

@@ -11,9 +11,9 @@ import numpy as np
 
 from audiotext.evaluate.context import Context
 from audiotext.evaluate.items import Items, Sample
+from audiotext.evaluate.labels import labelled
 from audiotext.evaluate.layers import LAST, MIX, check_layer
 from audiotext.evaluate.pooled import vectors
-from audiotext.evaluate.probe import labelled
 from audiotext.evaluate.protocol import EVALUATIONS, Evaluation, Outcome, Protocol, ProtocolError
 from audiotext.metric.classification import equal_error_rate, roc_auc
 

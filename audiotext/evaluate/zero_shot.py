@@ -9,8 +9,9 @@ import torch
 
 from audiotext.config import ConfigError, nearest, to_tree
 from audiotext.evaluate.context import Context
+from audiotext.evaluate.labels import labelled, numbers
 from audiotext.evaluate.lit import LitConfig, lit_settings
-from audiotext.evaluate.probe import class_samples, labelled, numbers
+from audiotext.evaluate.probe import class_samples
 from audiotext.evaluate.protocol import EVALUATIONS, Evaluation, Outcome, Protocol
 from audiotext.evaluate.retrieval import average, shown_pooling, spaces_of
 from audiotext.metric.classification import accuracy, balanced_accuracy
