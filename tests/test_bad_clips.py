@@ -148,12 +148,25 @@ def test_a_model_of_few_positions_cuts_long_captions(corpus, objective):
 # -- a process that reads ahead dies ---------------------------------------------------------------------------------
 
 
+@pytest.fixture
 def kill_workers():
-    for process in multiprocessing.active_children():
-        os.kill(process.pid, signal.SIGKILL)
+    """Kills them all, then has torch raise as at the end of a child: once, where it would for each, at any time."""
+    replaced = []
+
+    def kill():
+        replaced.append(signal.signal(signal.SIGCHLD, signal.SIG_DFL))
+        workers = multiprocessing.active_children()
+        for process in workers:
+            os.kill(process.pid, signal.SIGKILL)
+        for process in workers:
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        replaced[0](signal.SIGCHLD, None)
+
+    yield kill
+    signal.signal(signal.SIGCHLD, replaced[0])
 
 
-def test_a_worker_that_dies_ends_the_run_with_a_clear_word(corpus, tmp_path, monkeypatch):
+def test_a_worker_that_dies_ends_the_run_with_a_clear_word(corpus, tmp_path, monkeypatch, kill_workers):
     with monkeypatch.context() as patch:
         at_step(patch, 3, kill_workers)
         with pytest.raises(TrainingError, match="process that reads data died.*run the same command again"):
@@ -162,7 +175,7 @@ def test_a_worker_that_dies_ends_the_run_with_a_clear_word(corpus, tmp_path, mon
     assert run(corpus, tmp_path, "data.workers=2", "train.max_steps=4")
 
 
-def test_the_command_says_so_too(corpus, tmp_path, monkeypatch, capsys):
+def test_the_command_says_so_too(corpus, tmp_path, monkeypatch, capsys, kill_workers):
     at_step(monkeypatch, 3, kill_workers)
     assert main(test_train._command(corpus, tmp_path, "exp", "--set", "data.workers=1", "train.max_steps=40")) == 1
     assert "process that reads data died" in capsys.readouterr().err
