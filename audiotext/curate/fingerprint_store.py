@@ -19,14 +19,13 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from audiotext.curate import fingerprint as algorithm
 from audiotext.data.audio import read_cut
 from audiotext.data.columns import open_columns, write_columns
 from audiotext.data.corpus import DataError, write_lines
 from audiotext.data.index import ManifestIndex
-from audiotext.data.processes import in_processes
+from audiotext.data.processes import in_processes, one_thread
 from audiotext.data.progress import progress
 
 LOG = logging.getLogger(__name__)
@@ -187,12 +186,8 @@ class _Part:
 
 def _run(parts: list[_Part], todo: list[tuple[int, int]], nj: int) -> Iterator[None]:
     """Make shards, (part, shard) each, in this process or in ``nj``; yields as each is finished."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_thread():
         yield from in_processes(partial(_make, parts), todo, nj)
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _make(parts: list[_Part], job: tuple[int, int]) -> None:

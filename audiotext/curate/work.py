@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -18,6 +17,7 @@ from typing import Any
 
 from audiotext.atomic import replacing
 from audiotext.data.corpus import DataError
+from audiotext.data.processes import end_with
 from audiotext.data.progress import progress
 
 LOG = logging.getLogger(__name__)
@@ -89,14 +89,7 @@ def _begin(task: Task, parent: int = 0) -> None:
     _TASK[:] = [task]
     if parent:
         gc.disable()  # nothing here makes cycles, and looking for them takes a tenth of the time
-        threading.Thread(target=_follow, args=(parent,), daemon=True).start()
-
-
-def _follow(parent: int) -> None:
-    """End with the parent, also where it is killed."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
+        end_with(parent)
 
 
 def _unit(job: Any, folder: Path) -> None:

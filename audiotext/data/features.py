@@ -27,7 +27,7 @@ from audiotext.config import to_tree
 from audiotext.data.audio import read_cut
 from audiotext.data.corpus import DataError, write_lines
 from audiotext.data.index import ManifestIndex
-from audiotext.data.processes import in_processes
+from audiotext.data.processes import in_processes, one_thread
 from audiotext.data.progress import progress
 from audiotext.data.roots import RootError
 from audiotext.data.storage import ShardWriter
@@ -183,12 +183,8 @@ def store_features(cut: Any, frontend: Frontend, writer: ShardWriter, kind: str)
 
 def _run(work: _Work, todo: list[int], nj: int) -> Iterator[float]:
     """Make shards, in this process or in ``nj``; yields the seconds of audio of each as it is finished."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_thread():
         yield from in_processes(work.make, todo, nj)
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _join(work: _Work, out: Path) -> tuple[float, int]:

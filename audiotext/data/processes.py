@@ -8,13 +8,36 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import Any, TypeVar
-
-import torch
 
 from audiotext.data.corpus import DataError
 
 J, R = TypeVar("J"), TypeVar("R")
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch computes with one thread inside."""
+    import torch  # some processes go without it
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def end_with(parent: int) -> None:
+    """From now on this process ends where ``parent``, which started it, has ended, also where that was killed."""
+    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+
+
+def _follow(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
 
 
 def in_processes(do: Callable[[J], R], jobs: Sequence[J], nj: int) -> Iterator[R]:
@@ -40,16 +63,11 @@ _DO: list[Callable] = []  # of this process
 
 
 def _begin(do: Callable, parent: int) -> None:
+    import torch
+
     torch.set_num_threads(1)  # on busy cores more are far slower, and a forked process must not use its parent's
     _DO[:] = [do]
-    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
-
-
-def _follow(parent: int) -> None:
-    """End with the parent, also where it is killed."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
+    end_with(parent)
 
 
 def _do(job: Any) -> Any:

@@ -17,10 +17,11 @@ from audiotext.evaluate.detector import DetectorConfig, Detectors, fit_detectors
 from audiotext.evaluate.events import Labelled, evenly, scored_classes
 from audiotext.evaluate.frames import EvalClip
 from audiotext.evaluate.items import Items, Sample
+from audiotext.evaluate.labels import carrying
 from audiotext.evaluate.layers import LAST, MIX, check_layer
 from audiotext.evaluate.probe import LEAST_SEEDS, split_protocol
 from audiotext.evaluate.protocol import EVALUATIONS, Evaluation, Outcome, Protocol, ProtocolError, spread
-from audiotext.evaluate.split import validation_split
+from audiotext.evaluate.split import PART, named_split, validation_split
 from audiotext.metric.classification import mean_average_precision
 from audiotext.metric.psds import EVENT, PENALTIES, events_of, packages, psds1, thresholds
 
@@ -67,13 +68,7 @@ class Detection(Evaluation):
 
     def protocol(self, context: Context) -> Protocol:
         packages()  # before anything is trained
-        every = context.clips(self.manifest)
-        clips = [clip for clip in every if clip.labels.get(self.label) is not None]
-        if not clips:
-            known = ", ".join(sorted({key for clip in every for key in clip.labels})) or "none"
-            raise ProtocolError(
-                f"{context.manifest_path(self.manifest)}: no clip has the label {self.label!r}; labels: {known}"
-            )
+        clips = carrying(context, self.manifest, self.label)
         chosen_on = self.validation if isinstance(self.validation, str) else None
         found = split_protocol(clips, None, self.label, self.manifest, chosen_on)
         scored_classes(*_parts(clips, found), self.label, self.common)
@@ -126,12 +121,9 @@ class Detection(Evaluation):
     def _split(self, train: Labelled, seed: int) -> tuple[list[int], list[int], str]:
         """Places of clips to fit on and to choose on, and how they were parted."""
         clips = train.frames.clips
-        if isinstance(self.validation, str):
-            held = [n for n, clip in enumerate(clips) if clip.split == self.validation]
-            inner = [n for n, clip in enumerate(clips) if clip.split != self.validation]
-            if held and inner:
-                return inner, held, f"split {self.validation}"
-        part = 0.2 if isinstance(self.validation, str) else self.validation
+        if found := named_split(clips, self.validation):
+            return found
+        part = PART if isinstance(self.validation, str) else self.validation
         return validation_split([0] * len(clips), [clip.family for clip in clips], part, seed)
 
     def _validated(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from audiotext.evaluate.results import FLOOR, RANDOM, SHARE, Result, models
+from audiotext.evaluate.results import FLOOR, RANDOM, Result, models, part_of
 from audiotext.evaluate.table import Score, average, grid, within_noise
 
 MARGIN = 15.0  # points over random initialisation, averaged over probes
@@ -109,7 +109,7 @@ def with_few_clips(results: Sequence[Result], model: str) -> list[Finding]:
     where no probe was trained on a part. A difference of margins within noise (a paired bootstrap) is a no."""
     few, every = (
         {name: probe_scores(results, name, part) for name in (model, RANDOM)}
-        for part in (f"{POOLING}{SHARE}{FEW}%", POOLING)
+        for part in (part_of(POOLING, FEW), POOLING)
     )
     tasks = sorted(few[model].keys() & few[RANDOM].keys() & every[model].keys() & every[RANDOM].keys())
     if not tasks:

@@ -10,17 +10,23 @@ from audiotext.evaluate.frames import EvalClip
 from audiotext.evaluate.protocol import ProtocolError
 
 
+def carrying(context: Context, manifest: str, label: str, none: tuple = (None,)) -> list[EvalClip]:
+    """The clips of a manifest whose label is not one of ``none``. Raises ProtocolError naming the labels there are."""
+    every = context.clips(manifest)
+    clips = [clip for clip in every if clip.labels.get(label) not in none]
+    if not clips:
+        known = ", ".join(sorted({key for clip in every for key in clip.labels})) or "none"
+        raise ProtocolError(f"{context.manifest_path(manifest)}: no clip has the label {label!r}; labels: {known}")
+    return clips
+
+
 def labelled(context: Context, manifest: str, label: str, several: bool = False) -> list[EvalClip]:
     """The clips of a manifest that carry a label, or with ``several`` a list of them.
 
     Raises ProtocolError naming the labels there are, or a clip whose label is of the other kind.
     """
-    every = context.clips(manifest)
     none = (None, "") if several else (None, "", [])  # a clip of no class is an example of every other's absence
-    clips = [clip for clip in every if clip.labels.get(label) not in none]
-    if not clips:
-        known = ", ".join(sorted({key for clip in every for key in clip.labels})) or "none"
-        raise ProtocolError(f"{context.manifest_path(manifest)}: no clip has the label {label!r}; labels: {known}")
+    clips = carrying(context, manifest, label, none)
     kinds, wanted = ((list, tuple), "a list of classes") if several else ((str, int), "one class per clip")
     wrong = next((clip for clip in clips if not isinstance(clip.labels[label], kinds)), None)
     if wrong is not None:

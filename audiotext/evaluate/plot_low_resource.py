@@ -9,8 +9,8 @@ from matplotlib.ticker import NullLocator
 
 from audiotext.evaluate.findings import probe_metric, short
 from audiotext.evaluate.plot_material import Material, colour
-from audiotext.evaluate.probe_tables import low_resource, part_of, share_clips
-from audiotext.evaluate.results import Result, models, share_of
+from audiotext.evaluate.probe_tables import low_resource, share_clips
+from audiotext.evaluate.results import Result, models, part_of, share_of
 
 MOST_PANELS = 4
 

@@ -30,8 +30,8 @@ from audiotext.evaluate.pooled import (
     vectors,
 )
 from audiotext.evaluate.protocol import EVALUATIONS, Evaluation, Outcome, Protocol, ProtocolError, spread
-from audiotext.evaluate.results import SHARE
-from audiotext.evaluate.split import nested_share, share_facts, validation_split
+from audiotext.evaluate.results import part_of
+from audiotext.evaluate.split import PART, named_split, nested_share, share_facts, validation_split
 from audiotext.metric.classification import accuracy, balanced_accuracy, d_prime, mean_average_precision, roc_auc
 
 LOG = logging.getLogger(__name__)
@@ -130,7 +130,7 @@ class Probe(Evaluation):
             LOG.warning("%s: %d seeds; a spread wants %d or more", self.label, len(self.seeds), LEAST_SEEDS)
         for name, pooling, kind in self.variants():
             for share in (None, *self.shares):
-                part_name = name if share is None else f"{name}{SHARE}{share:g}%"
+                part_name = name if share is None else part_of(name, share)
                 folds = [self._fold(pooling, kind, frames, part, classes, share) for part in parts]
                 runs = [np.concatenate([f[s].predicted for f in folds]) for s in range(len(self.seeds))]
                 scores[part_name] = self._scores(runs, truth, fold)
@@ -217,16 +217,13 @@ class Probe(Evaluation):
     def _split(self, train: FrozenFrames, target: Tensor, rows: Sequence[int], seed: int) -> tuple[list, list, str]:
         """Places within ``rows`` to fit on and to choose on, and how they were parted."""
         clips = [train.clips[i] for i in rows]
-        if isinstance(self.validation, str):
-            held = [n for n, clip in enumerate(clips) if clip.split == self.validation]
-            inner = [n for n, clip in enumerate(clips) if clip.split != self.validation]
-            if held and inner:
-                return inner, held, f"split {self.validation}"
+        if found := named_split(clips, self.validation):
+            return found
         counts = Counter() if self.several else Counter(str(clip.labels[self.label]) for clip in clips)
         if few := sorted(name for name, count in counts.items() if count < 2):
             names = ", ".join(map(repr, few))
             raise ProtocolError(f"{self.label}: one training clip of {names}; fitting and choosing want one each")
-        part = 0.2 if isinstance(self.validation, str) else self.validation
+        part = PART if isinstance(self.validation, str) else self.validation
         kinds = np.zeros(len(clips), int) if self.several else target.numpy()[list(rows)]
         return validation_split(kinds, [clip.family for clip in clips], part, seed)
 

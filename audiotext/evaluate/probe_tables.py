@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from audiotext.evaluate.findings import probe_metric, probe_scores, short
-from audiotext.evaluate.results import SHARE, Result, models, share_of
+from audiotext.evaluate.results import SHARE, Result, models, part_of, share_of
 from audiotext.evaluate.table import Column, Row, Score, Table, average
 
 POOLINGS = ("attention", "mean")
@@ -88,11 +88,6 @@ def low_resource(results: Sequence[Result]) -> dict[tuple[str, str], list[Result
             for name in dict.fromkeys(share_of(part)[0] for part in result.scores if SHARE in part):
                 found.setdefault((result.task, name), []).append(result)
     return dict(sorted(found.items()))
-
-
-def part_of(pooling: str, share: float) -> str:
-    """The part of the scores that ``share`` per cent of the training data gave; inverse of ``results.share_of``."""
-    return pooling if share == 100 else f"{pooling}{SHARE}{share:g}%"
 
 
 def share_clips(results: Sequence[Result], share: float) -> float | None:

@@ -109,6 +109,11 @@ class Result:
         return protocol_id(self.tree)
 
 
+def part_of(pooling: str, share: float) -> str:
+    """The part of the scores that ``share`` per cent of the training data gave; inverse of ``share_of``."""
+    return pooling if share == 100 else f"{pooling}{SHARE}{share:g}%"
+
+
 def share_of(part: str) -> tuple[str, float]:
     """The probe that a part of its scores is of, and on how many per cent of the training clips it was trained."""
     name, _, share = part.partition(SHARE)

@@ -8,7 +8,17 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.model_selection import StratifiedShuffleSplit
 
+from audiotext.evaluate.frames import EvalClip
+
 ATTEMPTS = 10
+PART = 0.2  # that chooses, where the split that should has no clips
+
+
+def named_split(clips: Sequence[EvalClip], validation: float | str) -> tuple[list[int], list[int], str] | None:
+    """As ``validation_split``, by the split of that name; None for a number, and where either side would be empty."""
+    held = [n for n, clip in enumerate(clips) if clip.split == validation]
+    inner = [n for n, clip in enumerate(clips) if clip.split != validation]
+    return (inner, held, f"split {validation}") if isinstance(validation, str) and held and inner else None
 
 
 def validation_split(
